@@ -1,0 +1,1 @@
+"""The commands. One file per command; the only place that exits."""

@@ -1,0 +1,1 @@
+"""Opening what Feishu sent: envelopes and CloudEvents. Pure and total."""

@@ -1,0 +1,166 @@
+"""What a journal promises, whoever implements it.
+
+The journal is the durable, ordered log of events and of what each consumer has
+done with them. Links, wire and downstream know only this file.
+
+Promises (each has its test in `tests/journal/contract.py`):
+
+1. *Durable first.* `append` answers STORED or DUPLICATE only after a commit that
+   survives a power cut and holds the first copy. What cannot be stored is REFUSED
+   with a fault; a refusal never blocks, raises or loses what was stored before.
+2. *Positions* ascend by commit order from 1 and are never used twice, not even
+   after every event was removed and the journal opened again.
+3. *Once.* Two appends that share a dedupe key within the dedupe period give one
+   event, also across a restart.
+4. *Published in order.* Subscribers see each stored event once, in position
+   order, after its commit and before its append is answered.
+5. *Settled is settled.* Once `settle` was answered, the position is settled for
+   that consumer for ever; settling twice, or what does not exist, is fine.
+6. *Held is kept.* An event that a consumer's filter names and that it has not
+   settled is not removed, except as `max_bytes` and `on_full` say, and then it is
+   reported.
+7. *Never in the way.* Reading, pruning and the number of consumers do not delay
+   an append by more than a short, bounded step.
+
+All methods are called on the event loop's thread; nothing here blocks it.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from feishu_ws.faults import Fault
+from feishu_ws.model import Attempt, ConsumerRecord, Event, Filter, Outcome, Reading, Span
+
+Subscriber = Callable[[Sequence[Event]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """What an operator may set.
+
+    Attributes:
+        refuse_when_full: True = `on_full: refuse`, False = `drop_oldest`.
+        declared: Consumers that exist from the first start, and their filters.
+        new_consumer_window_ms: How far back a newly declared consumer begins.
+    """
+
+    retention_hours: float = 168
+    max_bytes: int = 1024**3
+    dedupe_hours: float = 24
+    refuse_when_full: bool = True
+    declared: Mapping[str, Filter] | None = None
+    new_consumer_window_ms: int = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFacts:
+    """How the journal is, for status and metrics; cheap to ask for.
+
+    Attributes:
+        first: Lowest position that exists, 0 when empty.
+        last: Highest position ever given out.
+        size_bytes: Live bytes, what `max_bytes` limits.
+        waiting_bytes: Payload bytes that wait for the writer.
+        fault: Why it takes no writes now, None when it does.
+        stalled_s: How long the commit in progress has been running.
+    """
+
+    id: str
+    first: int
+    last: int
+    events: int
+    size_bytes: int
+    limit_bytes: int
+    free_bytes: int
+    waiting_bytes: int
+    dead_letters: int
+    fault: Fault | None
+    stalled_s: float
+
+
+class Journal(Protocol):
+    """The durable, ordered log. See the promises above."""
+
+    @property
+    def last(self) -> int:
+        """Highest position ever given out."""
+        ...
+
+    def facts(self) -> JournalFacts:
+        """Return how the journal is."""
+        ...
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Call `subscriber` with every batch of stored events (promise 4)."""
+        ...
+
+    def append(self, event: Event, answer: Callable[[Outcome], None]) -> None:
+        """Store an event; `answer` is called once, on the loop, after the commit (promise 1)."""
+        ...
+
+    async def read(self, after: int, max_events: int = 256, max_bytes: int = 1024**2) -> Reading:
+        """Read events above position `after`, at least one where there is one.
+
+        Raises:
+            FeishuWsError: `journal_io` or `journal_corrupt`.
+        """
+        ...
+
+    async def position_at(self, wall_ms: int) -> int:
+        """Return the last position received before `wall_ms` (0 if none)."""
+        ...
+
+    def consumers(self) -> Mapping[str, ConsumerRecord]:
+        """Return what is durably known of every consumer."""
+        ...
+
+    def enroll(
+        self, name: str, wanted: Filter, cursor: int | None, *, declared: bool
+    ) -> asyncio.Future[None]:
+        """Create a consumer, change its filter, or move its cursor.
+
+        A changed filter applies from the cursor on: what the old one did not name
+        counts as settled up to the first event it names. With a `cursor`, the
+        consumer stands there and everything it had settled ahead is forgotten.
+        """
+        ...
+
+    def settle(
+        self, name: str, positions: Iterable[int], passed: Iterable[Span] = ()
+    ) -> asyncio.Future[None]:
+        """Record that a consumer is done with `positions`; `passed` were not for it."""
+        ...
+
+    def note_attempt(self, name: str, position: int, attempt: Attempt) -> asyncio.Future[None]:
+        """Record a counted attempt; replaces an earlier one."""
+        ...
+
+    def bury(self, name: str, position: int, reason: str, attempt: Attempt) -> asyncio.Future[None]:
+        """Move an event to the dead letters of a consumer; it counts as settled."""
+        ...
+
+    def forget(self, name: str) -> asyncio.Future[None]:
+        """Remove a consumer, its cursor and attempts; dead letters stay."""
+        ...
+
+    def seen(self, name: str, wall_ms: int, *, connected: bool) -> None:
+        """Note that a consumer is or was connected (orders what goes first when full)."""
+        ...
+
+    def recall(self, key: str) -> str | None:
+        """Return a small fact stored by `remember`."""
+        ...
+
+    def remember(self, key: str, value: str) -> asyncio.Future[None]:
+        """Store a small fact durably."""
+        ...
+
+    def reconfigure(self, settings: JournalSettings) -> None:
+        """Apply changed settings (SIGHUP) from the next step on."""
+        ...
+
+    async def close(self, deadline_s: float) -> None:
+        """Commit what waits, answer it, and release the lock; at most `deadline_s`."""
+        ...

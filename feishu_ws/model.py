@@ -1,0 +1,214 @@
+"""The words the rooms share: envelope, event, filter, outcome.
+
+Values only: nothing here does I/O, waits, or knows who uses it.
+"""
+
+import fnmatch
+import re
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from feishu_ws.faults import Fault
+
+UNKNOWN_TYPE: Final = "feishu.unknown"
+MESSAGE_RECEIVE: Final = "im.message.receive_v1"
+CALLBACK_TYPES: Final = frozenset({"card.action.trigger", "url.preview.get"})
+"""Event types whose sender waits for an answer. Source: Feishu docs "回调概述"."""
+
+MAX_PAYLOAD_BYTES: Final = 4 * 1024 * 1024
+"""Largest payload that is stored. Source: CONTRACT 8."""
+
+
+class Form(IntEnum):
+    """How a payload may travel on a line of JSON."""
+
+    OPAQUE = 0  # not JSON: base64
+    ONE_LINE = 1  # valid JSON without raw newlines: verbatim
+    MULTI_LINE = 2  # valid JSON with raw newlines: has to be encoded again
+
+
+class Envelope(msgspec.Struct, frozen=True, gc=False):
+    """What is known of an event without looking at what it is about.
+
+    Attributes:
+        type: Feishu's event type, `feishu.unknown` where the payload has no known envelope.
+        event_id: `header.event_id` (schema 2.0) or `uuid` (1.0); "" where there is none.
+        schema: "2.0", "1.0", or "" without a known envelope.
+        created_ms: create_time as Unix milliseconds, None where absent or absurd.
+        subject: Chat, message or user id the event is about, "" where there is none.
+        message_id: Only of `im.message.receive_v1`, where it is a second dedupe key.
+        from_app: The sender is an app (a bot), perhaps this one.
+        is_callback: Feishu waits for an answer.
+    """
+
+    type: str = UNKNOWN_TYPE
+    event_id: str = ""
+    schema: str = ""
+    tenant: str = ""
+    app_id: str = ""
+    created_ms: int | None = None
+    subject: str = ""
+    chat_id: str = ""
+    message_id: str = ""
+    from_app: bool = False
+    is_callback: bool = False
+    form: Form = Form.OPAQUE
+
+
+class Event(msgspec.Struct, gc=False):
+    """One event, kept verbatim. `position` is 0 until the journal holds it.
+
+    Attributes:
+        payload: The body exactly as Feishu sent it, parts joined.
+        received_ms: Unix milliseconds when the completing frame was read.
+        keys: Dedupe keys, 16 bytes each; only needed to append.
+        body: Cache of the encoded CloudEvent and message, filled on first delivery.
+    """
+
+    envelope: Envelope
+    payload: bytes
+    received_ms: int
+    keys: tuple[bytes, ...] = ()
+    position: int = 0
+    body: bytes | None = None
+
+
+class Verdict(IntEnum):
+    """What became of an event that was offered to the journal."""
+
+    STORED = 0
+    DUPLICATE = 1
+    REFUSED = 2
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """The journal's answer to an append, given only after the commit.
+
+    Attributes:
+        position: Of the stored event; 0 for a duplicate or a refusal.
+        fault: Why it was refused.
+    """
+
+    verdict: Verdict
+    position: int = 0
+    fault: Fault | None = None
+
+
+Answer = Callable[[int, bytes | None], None]
+"""How a link is told what to confirm: 200 or 500, and the JSON a callback's sender gets.
+
+Called exactly once per payload, on the event loop, perhaps before `Accept` returns.
+"""
+
+Accept = Callable[[bytes, Answer], None]
+"""Where a link hands a whole payload (all parts joined); never blocks, never raises."""
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which events a consumer wants.
+
+    Attributes:
+        types: Shell globs over event types.
+        chats: Chat ids; empty means any. Events without a chat pass.
+        ignore_own: Leave out messages whose sender is an app.
+    """
+
+    types: tuple[str, ...] = ("*",)
+    chats: tuple[str, ...] = ()
+    ignore_own: bool = False
+
+    def compile(self) -> "CompiledFilter":
+        """Return the fast form."""
+        return CompiledFilter(self)
+
+
+class CompiledFilter:
+    """A filter ready to be asked often; remembers its answer per event type."""
+
+    _REMEMBERED: Final = 1024  # event types come from outside; bounded
+
+    def __init__(self, wanted: Filter) -> None:
+        self.filter = wanted
+        self._any_type = "*" in wanted.types
+        self._pattern = re.compile("|".join(fnmatch.translate(glob) for glob in wanted.types))
+        self._chats = frozenset(wanted.chats)
+        self._known: dict[str, bool] = {}
+
+    def names(self, envelope: Envelope) -> bool:
+        """Whether this filter names the event."""
+        if not (self._any_type or self._names_type(envelope.type)):
+            return False
+        if self._chats and envelope.chat_id and envelope.chat_id not in self._chats:
+            return False
+        return not (self.filter.ignore_own and envelope.from_app)
+
+    def _names_type(self, event_type: str) -> bool:
+        known = self._known.get(event_type)
+        if known is None:
+            known = bool(self.filter.types) and self._pattern.match(event_type) is not None
+            if len(self._known) < self._REMEMBERED:
+                self._known[event_type] = known
+        return known
+
+
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """How often a delivery failed, and when it may be tried again.
+
+    Attributes:
+        count: Attempts counted so far (CONTRACT 4, `delivery.max_attempts`).
+        not_before_ms: Unix milliseconds before which a rejected event is not delivered.
+        reason: The consumer's last words on it, at most 256 bytes.
+    """
+
+    count: int
+    not_before_ms: int = 0
+    reason: str = ""
+
+
+class DeadReason:
+    """Why an event was dead-lettered (metric label values)."""
+
+    MAX_ATTEMPTS: Final = "max_attempts"
+    EXPIRED: Final = "expired"
+    REJECTED: Final = "rejected"
+
+
+Span = tuple[int, int]
+"""Positions from first to last, both included."""
+
+
+class ConsumerRecord(msgspec.Struct, frozen=True):
+    """What the journal durably knows of a consumer.
+
+    Attributes:
+        cursor: Everything up to here is settled.
+        ahead: Settled spans above the cursor, ascending, disjoint.
+        pending: Events its filter names that it has not settled.
+        attempts: By position, only where an attempt was counted.
+        last_seen_ms: When it last was connected.
+    """
+
+    name: str
+    filter: Filter
+    cursor: int
+    ahead: tuple[Span, ...] = ()
+    pending: int = 0
+    attempts: dict[int, Attempt] = {}
+    declared: bool = False
+    last_seen_ms: int = 0
+
+
+class Reading(msgspec.Struct, frozen=True, gc=False):
+    """A batch read from the journal.
+
+    Attributes:
+        events: In position order.
+        through: Everything up to here was looked at; positions missing from `events`
+            below it do not exist (any more).
+    """
+
+    events: Sequence[Event]
+    through: int

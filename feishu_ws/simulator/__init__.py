@@ -1,0 +1,1 @@
+"""A Feishu that misbehaves on request; used by the demo, the tests and users."""

@@ -1,0 +1,98 @@
+"""pbbp2 frames: reading what Feishu sends, writing pings and confirmations. Pure.
+
+A confirmation is the frame that was received, every field and header echoed
+(`instance_id` routes it to the machine that waits for it), with `biz_rt` appended
+and the payload replaced. Source: lark-oapi 1.7.5 ws/client.py:338-386.
+"""
+
+import base64
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from feishu_ws.wire.pbbp2_pb2 import Frame
+
+CONTROL: Final = 0
+DATA: Final = 1
+
+TYPE: Final = "type"
+MESSAGE_ID: Final = "message_id"
+SUM: Final = "sum"
+SEQ: Final = "seq"
+TRACE_ID: Final = "trace_id"
+BIZ_RT: Final = "biz_rt"
+
+PING: Final = "ping"
+PONG: Final = "pong"
+EVENT: Final = "event"
+CARD: Final = "card"
+
+
+class FrameError(Exception):
+    """A frame that cannot be used; `reason` is a metric label value."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def parse_frame(data: bytes) -> Frame:
+    """Read one binary WebSocket message.
+
+    Raises:
+        FrameError: `protobuf`, the bytes are no frame.
+    """
+    try:
+        frame = Frame.FromString(data)
+    except DecodeError as exc:
+        raise FrameError("protobuf") from exc
+    if not frame.IsInitialized():  # upb reads a frame without its required fields
+        raise FrameError("protobuf")
+    return frame
+
+
+def read_headers(frame: Frame) -> dict[str, str]:
+    """Return the headers; of a repeated key the first counts, as in the official SDKs."""
+    found: dict[str, str] = {}
+    for header in frame.headers:
+        found.setdefault(header.key, header.value)
+    return found
+
+
+def encode_ping(service: int) -> bytes:
+    """Return the application ping; `service` is the URL's `service_id`."""
+    return _control(service, PING).SerializeToString()
+
+
+def encode_pong(service: int, config: bytes = b"") -> bytes:
+    """Return a pong as Feishu sends it; `config` is the ClientConfig JSON or nothing."""
+    frame = _control(service, PONG)
+    if config:
+        frame.payload = config
+    return frame.SerializeToString()
+
+
+def _control(service: int, kind: str) -> Frame:
+    frame = Frame(SeqID=0, LogID=0, service=service, method=CONTROL)
+    frame.headers.add(key=TYPE, value=kind)
+    return frame
+
+
+def encode_confirm(frame: Frame, code: int, biz_rt_ms: int, data: bytes | None = None) -> bytes:
+    """Turn a received frame into its confirmation and return the bytes. Consumes `frame`.
+
+    Args:
+        frame: The frame that completed the payload.
+        code: 200 or 500.
+        biz_rt_ms: Milliseconds from receipt to now.
+        data: JSON a callback's sender gets, base64-encoded on the wire.
+    """
+    frame.headers.add(key=BIZ_RT, value=str(biz_rt_ms))
+    frame.payload = _confirm_payload(code, data)
+    return frame.SerializeToString()
+
+
+def _confirm_payload(code: int, data: bytes | None) -> bytes:
+    if data is None:
+        return b'{"code":%d}' % code
+    return b'{"code":%d,"data":"%b"}' % (code, base64.b64encode(data))
