@@ -61,6 +61,7 @@ class JournalFacts:
     Attributes:
         first: Lowest position that exists, 0 when empty.
         last: Highest position ever given out.
+        path: Where it lies.
         size_bytes: Live bytes, what `max_bytes` limits.
         waiting_bytes: Payload bytes that wait for the writer.
         fault: Why it takes no writes now, None when it does.
@@ -70,7 +71,7 @@ class JournalFacts:
     id: str
     first: int
     last: int
-    events: int
+    path: str
     size_bytes: int
     limit_bytes: int
     free_bytes: int
@@ -131,6 +132,10 @@ class Journal(Protocol):
         self, name: str, positions: Iterable[int], passed: Iterable[Span] = ()
     ) -> asyncio.Future[None]:
         """Record that a consumer is done with `positions`; `passed` were not for it."""
+        ...
+
+    def settle_soon(self, name: str, positions: Iterable[int], passed: Iterable[Span] = ()) -> None:
+        """Like `settle`, but nobody waits for it: durable within 50 ms."""
         ...
 
     def note_attempt(self, name: str, position: int, attempt: Attempt) -> asyncio.Future[None]:

@@ -4,6 +4,7 @@ Source of the protocol: CONTRACT 5. A line that is not JSON is the only thing th
 ends a connection; everything else is answered with an error object.
 """
 
+import re
 from enum import IntEnum
 from typing import Any, Final, TypeVar
 
@@ -13,8 +14,14 @@ T = TypeVar("T")
 
 PROTOCOL: Final = 1
 MAX_LINE_TO_DAEMON: Final = 8 * 1024 * 1024
+MAX_RETRY_IN_S: Final = 3600
 MAX_LINE_FROM_DAEMON: Final = 16 * 1024 * 1024
-CONSUMER_NAME: Final = r"^[a-z0-9_.-]{1,64}$"
+_CONSUMER_NAME: Final = re.compile(r"[a-z0-9_.-]{1,64}")
+
+
+def is_consumer_name(name: str) -> bool:
+    """Whether `name` may name a consumer."""
+    return _CONSUMER_NAME.fullmatch(name) is not None
 
 
 class Code(IntEnum):
@@ -35,17 +42,62 @@ class Code(IntEnum):
 
 
 class RpcError(Exception):
-    """An error object, on either end of the socket."""
+    """An error object, on either end of the socket.
 
-    def __init__(self, code: int, message: str, data: Any = None) -> None:
+    Args:
+        code: One of `Code`, or what a newer daemon sends.
+        data: Whatever else belongs to it, as JSON.
+        rpc_id: The request it answers, where that could still be read.
+    """
+
+    def __init__(
+        self, code: int, message: str, data: Any = None, *, rpc_id: "RpcId" = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.data = data
+        self.rpc_id = rpc_id
 
 
 class NotJsonError(Exception):
     """The line was not JSON: the connection ends."""
+
+
+class LineTooLongError(Exception):
+    """More bytes came without a newline than a line may have: the connection ends."""
+
+
+class Lines:
+    """Cuts a stream of bytes into lines; holds at most one unfinished line.
+
+    Args:
+        max_line: Bytes a line may have, its newline not counted.
+    """
+
+    def __init__(self, max_line: int) -> None:
+        self._max = max_line
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that `data` completes, without their newlines.
+
+        Raises:
+            LineTooLongError: A line, finished or not, is longer than allowed.
+        """
+        first, *others = data.split(b"\n")
+        self._rest += first
+        if not others:
+            return self._checked([])
+        lines = [bytes(self._rest), *others[:-1]]
+        self._rest = bytearray(others[-1])
+        return self._checked(lines)
+
+    def _checked(self, lines: list[bytes]) -> list[bytes]:
+        longest = max(map(len, lines), default=0)
+        if max(longest, len(self._rest)) > self._max:
+            raise LineTooLongError(f"a line of more than {self._max} bytes")
+        return lines
 
 
 RpcId = int | float | str | None
@@ -99,8 +151,26 @@ def _decode(line: bytes) -> _Message:
     try:
         return _decoder.decode(line)
     except msgspec.ValidationError as exc:
+        _demand_json(line)  # the decoder stops at the first wrong type; the rest may be no JSON
         raise RpcError(Code.INVALID_REQUEST, f"expected a JSON-RPC 2.0 object: {exc}") from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise NotJsonError(str(exc)) from exc
+
+
+def _demand_json(line: bytes) -> None:
+    try:
+        msgspec.json.decode(line)
+    except msgspec.ValidationError:
+        return  # JSON with a number no float holds
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise NotJsonError(str(exc)) from exc
+
+
+def _demand_utf8(line: bytes) -> None:
+    """Refuse what `Raw` lets pass: it skips strings without reading them."""
+    try:
+        line.decode()
+    except UnicodeDecodeError as exc:
         raise NotJsonError(str(exc)) from exc
 
 
@@ -112,15 +182,16 @@ def parse_call(line: bytes) -> Call:
     """Read a line that a client sent.
 
     Raises:
-        NotJsonError: The line is not JSON.
-        RpcError: It is no valid request; `data` is the id to answer to.
+        NotJsonError: The line is not JSON in UTF-8.
+        RpcError: It is no valid request; `rpc_id` is what to answer to.
     """
+    _demand_utf8(line)
     message = _decode(line)
     rpc_id = None if message.id is msgspec.UNSET else _rpc_id(message.id)
     if message.jsonrpc != "2.0":
-        raise RpcError(Code.INVALID_REQUEST, 'expected "jsonrpc": "2.0"', rpc_id)
+        raise RpcError(Code.INVALID_REQUEST, 'expected "jsonrpc": "2.0"', rpc_id=rpc_id)
     if not isinstance(message.method, str):
-        raise RpcError(Code.INVALID_REQUEST, "expected a method name", rpc_id)
+        raise RpcError(Code.INVALID_REQUEST, "expected a method name", rpc_id=rpc_id)
     if message.id is not msgspec.UNSET and message.id is not None and rpc_id is None:
         raise RpcError(Code.INVALID_REQUEST, "id must be a string or a number")
     params = message.params if bytes(message.params) else _NO_PARAMS
@@ -218,6 +289,35 @@ class ReplyParams(msgspec.Struct):
 
     position: int
     data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class HelloResult(msgspec.Struct):
+    """Result of `hello`. `cursor` is None for a consumer without one."""
+
+    protocol: int
+    version: str = ""
+    app_id: str = ""
+    journal: str = ""
+    position: int = 0
+    cursor: int | None = None
+
+
+class EventParams(msgspec.Struct, frozen=True):
+    """Params of `event`; what is inside stays encoded until somebody looks."""
+
+    position: int
+    event: msgspec.Raw
+    attempt: int = 1
+    reply_by: str | None = None
+    late: bool = False
+    message: msgspec.Raw = msgspec.Raw(b"null")
+    message_omitted: bool = False
+
+
+class ByeParams(msgspec.Struct):
+    """Params of `bye`: shutdown, superseded, protocol or slow."""
+
+    reason: str = ""
 
 
 def event_line(

@@ -1,0 +1,313 @@
+"""What one consumer was handed and has not settled: the rules of CONTRACT 4 and 5. Pure.
+
+Positions only, no bodies, so a consumer that takes everything and settles nothing
+costs a few bytes per delivery. Time is an argument, in seconds of a monotonic clock.
+
+A position is in exactly one place:
+
+    unread → in flight → settled
+               │  ▲
+               ▼  │
+            due again    (rejected, timed out, or its connection ended)
+
+Invariant: every position up to `read_through` is settled, passed over or out.
+"""
+
+import heapq
+from collections.abc import Iterable
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+
+from feishu_ws.downstream.settings import MAX_REJECTED, DeliverySettings
+from feishu_ws.journal.spans import Spans
+from feishu_ws.model import Attempt, CompiledFilter, ConsumerRecord, Envelope, Event, Span
+
+FIRST_RETRY_S: Final = 1.0
+MAX_RETRY_S: Final = 300.0
+STUCK_CONNECTIONS: Final = 3  # in a row; then one event at a time, to find the one that kills it
+
+
+class Handed(msgspec.Struct, gc=False):
+    """A position that was handed over at least once and is not settled.
+
+    Attributes:
+        at_s: When it was handed over last.
+        received_ms: When the event arrived from Feishu.
+        due_s: When it goes out again; None while it is in flight.
+        is_live: A callback handed over at once, outside the window.
+        is_rejected: The consumer asked for it again later.
+    """
+
+    position: int
+    envelope: Envelope
+    at_s: float
+    received_ms: int
+    due_s: float | None = None
+    is_live: bool = False
+    is_rejected: bool = False
+
+
+class Verdict(Enum):
+    """What to do with a delivery that failed."""
+
+    AGAIN = auto()
+    BURY = auto()
+
+
+class Progress:
+    """The state of one consumer across its connections."""
+
+    def __init__(self, record: ConsumerRecord, settings: DeliverySettings) -> None:
+        self.settings = settings
+        self.read_through = record.cursor
+        self.attempts: dict[int, Attempt] = dict(record.attempts)
+        self.asked_window: int | None = None
+        self.is_isolated = False
+        self._out: dict[int, Handed] = {}
+        self._skip = Spans(record.cursor, record.ahead)
+        self._passed: list[Span] = []
+        self._due: list[tuple[float, int]] = []  # heap; stale entries are dropped when met
+        self._order: list[int] = []  # heap of positions in flight, likewise
+        self._in_window = 0
+        self._in_flight = 0
+        self._rejected = 0
+        self._oldest: int | None = None
+        self._oldest_since_s = 0.0
+        self._settled_meanwhile = False
+        self._stuck_at: int | None = None
+        self._stuck_times = 0
+
+    def inherit(self, before: "Progress", wanted: CompiledFilter, now_s: float) -> None:
+        """Take over what is out from before a change of the filter, so that settles of it count."""
+        self.asked_window = before.asked_window
+        self.attempts = {**before.attempts, **self.attempts}
+        for handed in before.out():
+            if handed.position not in self._skip and wanted.names(handed.envelope):
+                self._out[handed.position] = handed
+                self._rejected += handed.is_rejected
+                self._put_back(handed, now_s if handed.due_s is None else handed.due_s)
+
+    # -- what may go out ------------------------------------------------------------------
+
+    @property
+    def window(self) -> int:
+        """How many deliveries may be in flight, live callbacks aside."""
+        return 1 if self.is_isolated else self.asked_window or self.settings.window
+
+    @property
+    def in_flight(self) -> int:
+        """How many deliveries the consumer has and has not settled."""
+        return self._in_flight
+
+    def has_window(self) -> bool:
+        """Whether another delivery may go out."""
+        return self._in_window < self.window
+
+    def may_read_on(self) -> bool:
+        """Whether first deliveries go on: not while too many rejected ones wait."""
+        return self._rejected < MAX_REJECTED
+
+    def next_again(self, now_s: float) -> int | None:
+        """Return the lowest position that is due to go out again."""
+        while self._due and self._due[0][0] <= now_s:
+            due_s, position = self._due[0]
+            handed = self._out.get(position)
+            if handed is not None and handed.due_s == due_s:
+                return position
+            heapq.heappop(self._due)
+        return None
+
+    def is_done(self, position: int) -> bool:
+        """Whether an unread position needs no first delivery."""
+        return position in self._out or position in self._skip
+
+    def out(self) -> list[Handed]:
+        """Return what was delivered and is not settled."""
+        return list(self._out.values())
+
+    def is_out(self, position: int) -> bool:
+        """Whether a position was delivered and is not settled."""
+        return position in self._out
+
+    def pass_over(self, through: int) -> None:
+        """Everything unread up to `through` is not for this consumer, or does not exist."""
+        first = self.read_through + 1
+        if through < first:
+            return
+        self.read_through = through
+        if self._passed and self._passed[-1][1] == first - 1:
+            first = self._passed.pop()[0]
+        self._passed.append((first, through))
+
+    def skip_done(self, position: int) -> None:
+        """Read past a position that is settled or out already."""
+        self.read_through = position
+        self._skip.add(self._skip.cursor + 1, position)  # what lies behind need not be known
+
+    def take_passed(self) -> list[Span]:
+        """Return what was passed over since the last call."""
+        passed, self._passed = self._passed, []
+        return passed
+
+    def hand(self, event: Event, now_s: float, *, is_live: bool = False) -> int:
+        """Note that an event goes out now; return its attempt number."""
+        position = event.position
+        before = self._out.get(position)
+        if before is not None:
+            self._rejected -= before.is_rejected
+        elif not is_live:
+            self.read_through = max(self.read_through, position)
+        self._out[position] = Handed(
+            position, event.envelope, now_s, event.received_ms, is_live=is_live
+        )
+        self._in_flight += 1
+        self._in_window += not is_live
+        heapq.heappush(self._order, position)
+        self._watch_oldest(now_s)
+        return self.attempt(position)
+
+    def attempt(self, position: int) -> int:
+        """Return the attempt number: 1 + attempts counted so far."""
+        known = self.attempts.get(position)
+        return 1 + (known.count if known else 0)
+
+    # -- what comes back ------------------------------------------------------------------
+
+    def settle(self, positions: Iterable[int], through: int | None, now_s: float) -> list[Handed]:
+        """Settle what was delivered; return what this settles now. The rest is ignored."""
+        wanted = set(positions)
+        if through is not None:
+            wanted.update(p for p in self._out if p <= through)
+        settled = [done for p in sorted(wanted) if (done := self._remove(p)) is not None]
+        if settled:
+            self.is_isolated = False
+            self._stuck_times = 0
+            self._settled_meanwhile = True
+            self._watch_oldest(now_s)
+        return settled
+
+    def _remove(self, position: int) -> Handed | None:
+        done = self._out.pop(position, None)
+        if done is None:
+            return None
+        self._leave(done)
+        self._rejected -= done.is_rejected
+        self.attempts.pop(position, None)
+        if position > self.read_through:  # a live callback, ahead of the backlog
+            self._skip.add(position, position)
+        return done
+
+    def _leave(self, handed: Handed) -> None:
+        """A delivery that was in flight is not any more."""
+        if handed.due_s is None:
+            self._in_flight -= 1
+            self._in_window -= not handed.is_live
+
+    def reject(
+        self, position: int, retry_in_s: float | None, reason: str, now_s: float, now_ms: int
+    ) -> tuple[Verdict, Attempt]:
+        """Count an attempt and let it wait, or say that it has to be buried."""
+        attempt = self._count(position, reason)
+        if attempt.count >= self.settings.max_attempts:
+            return Verdict.BURY, attempt
+        wait_s = retry_in_s
+        if wait_s is None:
+            wait_s = min(FIRST_RETRY_S * 2 ** (attempt.count - 1), MAX_RETRY_S)
+        attempt = Attempt(attempt.count, now_ms + round(wait_s * 1000), reason)
+        self.attempts[position] = attempt
+        handed = self._out[position]
+        self._rejected += not handed.is_rejected
+        handed.is_rejected = True
+        self._put_back(handed, now_s + wait_s)
+        self._watch_oldest(now_s)
+        return Verdict.AGAIN, attempt
+
+    def _count(self, position: int, reason: str) -> Attempt:
+        attempt = Attempt(self.attempt(position), reason=reason)
+        self.attempts[position] = attempt
+        return attempt
+
+    def bury(self, position: int, now_s: float) -> None:
+        """Note that a position went to the dead letters."""
+        self._remove(position)
+        self._watch_oldest(now_s)
+
+    def _put_back(self, handed: Handed, due_s: float) -> None:
+        self._leave(handed)
+        handed.due_s = due_s
+        handed.is_live = False
+        heapq.heappush(self._due, (due_s, handed.position))
+
+    # -- the timer of the oldest ----------------------------------------------------------
+
+    def _is_in_flight(self, position: int) -> bool:
+        handed = self._out.get(position)
+        return handed is not None and handed.due_s is None
+
+    def _watch_oldest(self, now_s: float) -> None:
+        while self._order and not self._is_in_flight(self._order[0]):
+            heapq.heappop(self._order)
+        oldest = self._order[0] if self._order else None
+        if oldest != self._oldest:
+            self._oldest = oldest
+            self._oldest_since_s = now_s
+            self._settled_meanwhile = False
+
+    def oldest_received_ms(self) -> int | None:
+        """Return when the oldest delivery in flight arrived from Feishu."""
+        return None if self._oldest is None else self._out[self._oldest].received_ms
+
+    def due_s(self, now_s: float) -> float | None:
+        """Return when `expire` or `next_again` will have something to do, None if never.
+
+        What is due already waits for room or window, and is sent when there is some.
+        """
+        moments = [self._due[0][0]] if self._due and self._due[0][0] > now_s else []
+        if self._oldest is not None:
+            moments.append(self._oldest_since_s + self.settings.ack_timeout_s)
+        return min(moments, default=None)
+
+    def expire(self, now_s: float) -> tuple[int, Verdict, Attempt | None] | None:
+        """Return the oldest delivery if its time is up, and put it back.
+
+        The attempt is None if it was not counted: the consumer settled nothing else
+        meanwhile, so it is slow or away, and the event is not to blame.
+        """
+        position = self._oldest
+        if position is None or now_s < self._oldest_since_s + self.settings.ack_timeout_s:
+            return None
+        attempt = self._count(position, "ack timeout") if self._settled_meanwhile else None
+        self._oldest = None
+        if attempt is not None and attempt.count >= self.settings.max_attempts:
+            return position, Verdict.BURY, attempt
+        self._put_back(self._out[position], now_s)
+        self._watch_oldest(now_s)
+        return position, Verdict.AGAIN, attempt
+
+    # -- connections ----------------------------------------------------------------------
+
+    def superseded(self, now_s: float) -> None:
+        """Another connection takes over: what is in flight goes to it at once."""
+        for handed in self._out.values():
+            if handed.due_s is None:
+                self._put_back(handed, now_s)
+        self._watch_oldest(now_s)
+
+    def disconnected(self, now_s: float) -> tuple[int, Attempt] | None:
+        """The connection ended; return the delivery and attempt this counts for, if it does."""
+        oldest = self._oldest
+        counted = None
+        if oldest is not None:
+            if self.is_isolated:
+                counted = oldest, self._count(oldest, "consumer went away")
+            self._note_stuck(oldest)
+        self.superseded(now_s)
+        return counted
+
+    def _note_stuck(self, oldest: int) -> None:
+        self._stuck_times = self._stuck_times + 1 if oldest == self._stuck_at else 1
+        self._stuck_at = oldest
+        if self._stuck_times >= STUCK_CONNECTIONS:
+            self.is_isolated = True

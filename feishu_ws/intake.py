@@ -1,0 +1,237 @@
+"""From a whole payload to what Feishu is told: open, journal, confirm.
+
+This is the one way in, whatever the payload came over. Invariants:
+
+- 200 is said only after the commit that holds the event (or its first copy).
+- Every payload is answered exactly once, at the latest `COMMIT_DEADLINE_S` after its
+  receipt; a callback, at the latest `callback_timeout_s` after.
+- Nothing here waits for a consumer, except a callback, and that with a deadline.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Final
+
+from feishu_ws.clock import Clock
+from feishu_ws.downstream.dispatcher import Dispatcher
+from feishu_ws.downstream.settings import DeliverySettings
+from feishu_ws.events.envelope import open_envelope
+from feishu_ws.events.keys import dedupe_keys
+from feishu_ws.faults import Fault
+from feishu_ws.happenings import JournalFaulted, JournalRecovered, Observer
+from feishu_ws.journal.contract import Journal
+from feishu_ws.model import Answer, Event, Outcome, Verdict
+from feishu_ws.tally import Tally
+
+COMMIT_DEADLINE_S: Final = 2.8  # Feishu waits 3 s; 0.2 s are left for the way back
+MAX_ANSWERS: Final = 4096  # callbacks whose duplicates get the same answer again
+MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+OK: Final = 200
+AGAIN: Final = 500  # Feishu sends it again: 15 s, 5 min, 1 h, 6 h later
+
+
+class _Waiting:
+    """A payload that is not answered yet."""
+
+    __slots__ = ("answer", "deadline_s", "event", "is_answered")
+
+    def __init__(self, event: Event, answer: Answer, deadline_s: float) -> None:
+        self.event = event
+        self.answer = answer
+        self.deadline_s = deadline_s
+        self.is_answered = False
+
+    def tell(self, code: int, data: bytes | None = None) -> None:
+        """Answer, unless that was done."""
+        if not self.is_answered:
+            self.is_answered = True
+            self.answer(code, data)
+
+
+class Intake:
+    """Takes payloads in. `accept` is a `model.Accept`."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        dispatcher: Dispatcher,
+        settings: DeliverySettings,
+        *,
+        clock: Clock,
+        tally: Tally,
+        observe: Observer,
+    ) -> None:
+        self._journal = journal
+        self._dispatcher = dispatcher
+        self._settings = settings
+        self._clock = clock
+        self._tally = tally
+        self._observe = observe
+        self._events: deque[_Waiting] = deque()
+        self._callbacks: deque[_Waiting] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._slow_since_s: float | None = None
+        self._answers = _Answers()
+        self.last_event_ms = 0
+        self.clock_offset_s = 0.0
+
+    def reconfigure(self, settings: DeliverySettings) -> None:
+        """Apply changed settings (SIGHUP)."""
+        self._settings = settings
+
+    def accept(self, payload: bytes, answer: Answer) -> None:
+        """Journal a payload and answer it; never blocks, never raises."""
+        now_ms = self._clock.wall_ms()
+        self.last_event_ms = now_ms
+        envelope = open_envelope(payload)
+        event = Event(envelope, payload, now_ms, dedupe_keys(envelope, payload))
+        self._tally.events_received[envelope.type] += 1
+        if envelope.is_callback:
+            waiting = _Waiting(event, answer, self._in(self._settings.callback_timeout_s))
+            self._callbacks.append(waiting)
+            self._journal.append(event, lambda outcome: self._callback_stored(waiting, outcome))
+        else:
+            waiting = _Waiting(event, answer, self._in(COMMIT_DEADLINE_S))
+            self._events.append(waiting)
+            self._journal.append(event, lambda outcome: self._event_stored(waiting, outcome))
+        self._arm()
+
+    def _in(self, seconds: float) -> float:
+        return self._clock.monotonic() + seconds
+
+    # -- after the commit -----------------------------------------------------------------
+
+    def _event_stored(self, waiting: _Waiting, outcome: Outcome) -> None:
+        self._count(waiting, outcome)
+        waiting.tell(AGAIN if outcome.verdict is Verdict.REFUSED else OK)
+        _forget_answered(self._events)
+
+    def _count(self, waiting: _Waiting, outcome: Outcome) -> None:
+        if outcome.verdict is Verdict.REFUSED:
+            self._tally.events_refused[outcome.fault or Fault.INTERNAL] += 1
+            return
+        if outcome.verdict is Verdict.DUPLICATE:
+            self._tally.events_duplicate += 1
+        else:
+            self._tally.events_stored += 1
+            self._count_transit(waiting.event)
+        if self._slow_since_s is not None and not waiting.is_answered:
+            lasted_s = self._clock.monotonic() - self._slow_since_s
+            self._slow_since_s = None
+            self._observe(JournalRecovered(Fault.JOURNAL_SLOW, lasted_s))
+
+    def _count_transit(self, event: Event) -> None:
+        created_ms = event.envelope.created_ms
+        if created_ms is None:
+            return
+        transit_s = (event.received_ms - created_ms) / 1000 + self.clock_offset_s
+        self._tally.event_transit_negative += transit_s < 0
+        self._tally.event_transit.observe(transit_s)
+
+    # -- callbacks ------------------------------------------------------------------------
+
+    def _callback_stored(self, waiting: _Waiting, outcome: Outcome) -> None:
+        self._count(waiting, outcome)
+        if outcome.verdict is Verdict.REFUSED:
+            waiting.tell(AGAIN)
+        elif outcome.verdict is Verdict.DUPLICATE:
+            self._answer_duplicate(waiting)
+        elif not waiting.is_answered:
+            self._await_reply(waiting, outcome.position)
+
+    def _await_reply(self, waiting: _Waiting, position: int) -> None:
+        """The event is durable: wait for the first reply, or give the default in time."""
+        self._answers.expect(waiting.event.keys)
+
+        def answer(data: bytes, result: str) -> None:
+            timer.cancel()
+            self._tally.callbacks[result] += 1
+            waiting.tell(OK, data)
+            self._answers.give(waiting.event.keys, data)
+            _forget_answered(self._callbacks)
+
+        def default() -> None:
+            self._dispatcher.stop_awaiting(position)
+            answer(self._settings.callback_default, "defaulted")
+
+        left_s = max(waiting.deadline_s - self._clock.monotonic(), 0.0)
+        timer = asyncio.get_running_loop().call_later(left_s, default)
+        self._dispatcher.await_reply(position, lambda data: answer(data, "answered"))
+
+    def _answer_duplicate(self, waiting: _Waiting) -> None:
+        """Give a repeated callback what the first copy got or gets."""
+        self._answers.ask(
+            waiting.event.keys,
+            lambda data: waiting.tell(
+                OK, self._settings.callback_default if data is None else data
+            ),
+        )
+
+    # -- deadlines ------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        heads = [line[0].deadline_s for line in (self._events, self._callbacks) if line]
+        if heads and self._timer is None:
+            left_s = max(min(heads) - self._clock.monotonic(), 0.0)
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._sweep)
+
+    def _sweep(self) -> None:
+        """Tell Feishu to send again what was not committed in time."""
+        self._timer = None
+        now_s = self._clock.monotonic()
+        for line in (self._events, self._callbacks):
+            while line and (line[0].is_answered or line[0].deadline_s <= now_s):
+                waiting = line.popleft()
+                if not waiting.is_answered and waiting.event.position == 0:
+                    self._too_slow(waiting, now_s)
+        self._arm()
+
+    def _too_slow(self, waiting: _Waiting, now_s: float) -> None:
+        self._tally.events_refused[Fault.JOURNAL_SLOW] += 1
+        waiting.tell(AGAIN)
+        if self._slow_since_s is None:
+            self._slow_since_s = now_s
+            self._observe(JournalFaulted(Fault.JOURNAL_SLOW, "a commit takes longer than 2.8 s"))
+
+    @property
+    def unanswered(self) -> int:
+        """How many payloads wait for their answer."""
+        return sum(not w.is_answered for line in (self._events, self._callbacks) for w in line)
+
+
+def _forget_answered(line: deque[_Waiting]) -> None:
+    """Let go of payloads that were answered; they come back in about the order they went."""
+    while line and line[0].is_answered:
+        line.popleft()
+
+
+class _Answers:
+    """What callbacks were answered, for their duplicates; bounded in number and bytes."""
+
+    def __init__(self) -> None:
+        self._given: OrderedDict[bytes, bytes] = OrderedDict()
+        self._expected: dict[bytes, list[Callable[[bytes], None]]] = {}
+        self._bytes = 0
+
+    def expect(self, keys: tuple[bytes, ...]) -> None:
+        """The first copy of a callback waits for its answer."""
+        self._expected[keys[0]] = []
+
+    def give(self, keys: tuple[bytes, ...], data: bytes) -> None:
+        """The first copy was answered: so are the duplicates that wait."""
+        for tell in self._expected.pop(keys[0], ()):
+            tell(data)
+        self._given[keys[0]] = data
+        self._bytes += len(data)
+        while len(self._given) > MAX_ANSWERS or self._bytes > MAX_ANSWER_BYTES:
+            _, old = self._given.popitem(last=False)
+            self._bytes -= len(old)
+
+    def ask(self, keys: tuple[bytes, ...], tell: Callable[[bytes | None], None]) -> None:
+        """Call `tell` with the first copy's answer, with None if it is not known."""
+        waiting = self._expected.get(keys[0])
+        if waiting is not None:
+            waiting.append(tell)
+        else:
+            tell(self._given.get(keys[0]))

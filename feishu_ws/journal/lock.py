@@ -1,0 +1,60 @@
+"""One journal, one process: an exclusive lock on a file beside the journal.
+
+The lock is the kernel's (flock), so it ends with its process, however that ends.
+The file names its owner, for the message the second process prints.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+from feishu_ws.faults import Fault, FeishuWsError
+
+
+class JournalLock:
+    """Held from `acquire` to `release` or the end of the process."""
+
+    def __init__(self, journal: Path) -> None:
+        self._path = journal.with_name(journal.name + ".lock")
+        self._fd: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            FeishuWsError: `journal_locked`, saying whose it is; `journal_io`.
+        """
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise FeishuWsError(
+                Fault.JOURNAL_IO, f"cannot open the journal's lock {self._path}: {exc.strerror}"
+            ) from exc
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+            os.close(fd)
+            raise FeishuWsError(
+                Fault.JOURNAL_LOCKED,
+                f"journal {self._path.with_suffix('')} is locked by {_name(owner)}, expected it free",
+            ) from exc
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        self._fd = fd
+
+    def release(self) -> None:
+        """Give the lock back; the file stays, removing it would race with the next owner."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def _name(owner: str) -> str:
+    if not owner.isdigit():
+        return "another process"
+    try:
+        command = Path(f"/proc/{owner}/comm").read_text().strip()
+    except OSError:
+        return f"process {owner}"
+    return f"process {owner} ({command})"
