@@ -15,18 +15,15 @@ from typing import Final
 import msgspec
 
 from feishu_ws.model import Form
+from feishu_ws.surrogates import mend_surrogates
 
 MAX_LEVELS: Final = 256
 """Arrays and objects may nest this deep. Source: CONTRACT 5."""
 
 _skim: Final = msgspec.json.Decoder(msgspec.Raw)
 
-_HIGH: Final = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
-_LOW: Final = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_LONE_SURROGATE: Final = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
 _ESCAPED_BACKSLASH: Final = rb"\\"
 _ESCAPED_QUOTE: Final = rb"\""
-_MASK: Final = b"\0\0"  # as long as what it hides; a raw NUL is never valid JSON
 
 _STRING: Final = re.compile(rb'"[^"]*"')
 _NEITHER_BRACKET_NOR_QUOTE: Final = bytes(set(range(256)) - set(b'[]{}"'))
@@ -55,18 +52,6 @@ def form_of_grammatical(payload: bytes) -> Form:
     if not is_utf8(payload) or _is_too_deep(payload):
         return Form.OPAQUE
     return Form.MULTI_LINE if b"\n" in payload or b"\r" in payload else Form.ONE_LINE
-
-
-def mend_surrogates(text: bytes, instead: bytes) -> bytes:
-    """Return JSON text with `instead` for every escape of a lone surrogate.
-
-    What is no JSON before is none afterwards: escape stands for escape.
-    """
-    if b"\\u" not in text or b"\0" in text:
-        return text
-    masked = text.replace(_ESCAPED_BACKSLASH, _MASK)  # now every backslash begins an escape
-    mended, count = _LONE_SURROGATE.subn(instead.replace(b"\\", rb"\\"), masked)
-    return mended.replace(_MASK, _ESCAPED_BACKSLASH) if count else text
 
 
 def is_utf8(payload: bytes) -> bool:

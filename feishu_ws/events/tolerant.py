@@ -14,7 +14,7 @@ import msgspec
 from msgspec.json import Decoder
 from msgspec.structs import fields
 
-from feishu_ws.events.rfc8259 import mend_surrogates
+from feishu_ws.surrogates import mend_surrogates
 
 T = TypeVar("T", bound=msgspec.Struct)
 V = TypeVar("V")

@@ -10,6 +10,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from feishu_ws.surrogates import mend_surrogates
+
 T = TypeVar("T")
 
 PROTOCOL: Final = 1
@@ -138,6 +140,7 @@ class _Message(msgspec.Struct):
 _decoder: Final = msgspec.json.Decoder(_Message)
 _errors: Final = msgspec.json.Decoder(_ErrorObject)
 _encoder: Final = msgspec.json.Encoder()
+_REPLACEMENT: Final = rb"\ufffd"  # for a lone surrogate in an event's data
 _NO_PARAMS: Final = msgspec.Raw(b"{}")
 
 
@@ -172,6 +175,18 @@ def _demand_utf8(line: bytes) -> None:
         line.decode()
     except UnicodeDecodeError as exc:
         raise NotJsonError(str(exc)) from exc
+
+
+def _read(line: bytes) -> _Message:
+    try:
+        return _decoder.decode(line)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        mended = mend_surrogates(line, _REPLACEMENT)
+        if mended is line:
+            raise
+        return _decoder.decode(mended)
 
 
 def _rpc_id(value: Any) -> RpcId:
