@@ -1,0 +1,42 @@
+"""What happens in a simulated Feishu: for whoever prints it."""
+
+from dataclasses import dataclass
+
+from feishu_ws.happenings import Happening
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedLinkOpened(Happening):
+    """A client opened a link."""
+
+    link: int
+    links: int
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedLinkClosed(Happening):
+    """A link ended, by whichever side.
+
+    Attributes:
+        lived_s: Since its handshake.
+        links: How many are left.
+    """
+
+    link: int
+    lived_s: float
+    links: int
+
+
+@dataclass(frozen=True, slots=True)
+class MishapBegan(Happening):
+    """A scenario did something to the client."""
+
+    kind: str
+    for_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MishapEnded(Happening):
+    """A mishap that lasts is over."""
+
+    kind: str
