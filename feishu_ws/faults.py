@@ -83,6 +83,7 @@ class Fault(StrEnum):
     CONSUMER_POISONED = "consumer_poisoned"
     DAEMON_UNREACHABLE = "daemon_unreachable"
     # configuration, clock, ourselves
+    USAGE = "usage"
     CONFIG_INVALID = "config_invalid"
     RELOAD_INVALID = "reload_invalid"
     CLOCK_STEPPED = "clock_stepped"
@@ -314,6 +315,9 @@ CATALOGUE: Final[dict[Fault, FaultSpec]] = {
         "no daemon answers on the socket",
         _ABORT,
         "start it (`feishu-ws run`), or name its socket with --socket",
+    ),
+    Fault.USAGE: FaultSpec(
+        "the command line cannot be understood", _ABORT, "feishu-ws --help", Exit.USAGE
     ),
     Fault.CONFIG_INVALID: FaultSpec(
         "the configuration is not valid", _ABORT, "mend it, then `feishu-ws check`", Exit.CONFIG

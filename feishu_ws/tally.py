@@ -44,6 +44,21 @@ class Histogram:
         self.sum += value
 
 
+class TypeCounter(Counter[str]):
+    """Counts by event type, which strangers choose: bounded in number and length.
+
+    Types beyond the bounds share the key `other`.
+    """
+
+    _MOST: Final = 1024  # Feishu has some 250 event types
+    _LONGEST: Final = 128  # the longest in lark-oapi 1.7.5 has 65
+
+    def __setitem__(self, event_type: str, count: int) -> None:
+        if event_type not in self and (len(self) >= self._MOST or len(event_type) > self._LONGEST):
+            event_type, count = "other", self["other"] + count
+        super().__setitem__(event_type, count)
+
+
 @dataclass(slots=True)
 class Tally:
     """Every count of the hot path, one object per daemon.
@@ -63,7 +78,7 @@ class Tally:
     pongs_received: int = 0
     ping_rtt: Histogram = field(default_factory=partial(Histogram, RTT_EDGES_S))
     # intake
-    events_received: Counter[str] = field(default_factory=Counter)  # by event type, folded later
+    events_received: Counter[str] = field(default_factory=TypeCounter)  # by event type
     events_duplicate: int = 0
     events_stored: int = 0
     events_refused: Counter[str] = field(default_factory=Counter)  # by fault
@@ -79,7 +94,7 @@ class Tally:
     journal_errors: Counter[str] = field(default_factory=Counter)  # by op
     events_discarded: Counter[str] = field(default_factory=Counter)  # by reason
     # downstream
-    events_delivered: Counter[str] = field(default_factory=Counter)  # by event type
+    events_delivered: Counter[str] = field(default_factory=TypeCounter)  # by event type
     events_redelivered: int = 0
     events_dead_lettered: Counter[str] = field(default_factory=Counter)  # by reason
     event_delivery_duration: Histogram = field(default_factory=partial(Histogram, DELIVERY_EDGES_S))

@@ -1,0 +1,56 @@
+"""The last losses and failed attempts, for `/status`. Bounded."""
+
+from collections import deque
+from dataclasses import replace
+from typing import Final
+
+from feishu_ws.clock import Clock
+from feishu_ws.faults import Fault
+from feishu_ws.happenings import Happening, LinkFailed, LinkLost
+from feishu_ws.telemetry.facts import Loss
+from feishu_ws.telemetry.redact import redact_text
+
+KEPT: Final = 32
+
+
+class RecentLosses:
+    """An observer that keeps the last `KEPT` losses.
+
+    Attempts of one link that fail the same way in a row are one entry with a count,
+    so that an outage does not push out what led to it.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._kept: deque[Loss] = deque(maxlen=KEPT)
+
+    def observe(self, happening: Happening) -> None:
+        """Take note of a loss or a failed attempt."""
+        match happening:
+            case LinkLost(link=link, fault=fault, lived_s=lived_s, detail=detail):
+                self._kept.append(self._loss(link, fault, lived_s, detail))
+            case LinkFailed(link=link, fault=fault, detail=detail):
+                self._add_failure(self._loss(link, fault, None, detail))
+            case _:
+                pass
+
+    def losses(self) -> tuple[Loss, ...]:
+        """Return them, newest first."""
+        return tuple(reversed(self._kept))
+
+    def _loss(self, link: int, fault: Fault, lived_s: float | None, detail: str) -> Loss:
+        return Loss(self._clock.wall_ms(), link, fault, lived_s, redact_text(detail))
+
+    def _add_failure(self, loss: Loss) -> None:
+        of_link = (i for i in range(len(self._kept) - 1, -1, -1) if self._kept[i].link == loss.link)
+        i = next(of_link, None)
+        if i is None or not _is_same_failure(self._kept[i], loss):
+            self._kept.append(loss)
+        else:
+            self._kept[i] = replace(
+                self._kept[i], times=self._kept[i].times + 1, detail=loss.detail
+            )
+
+
+def _is_same_failure(before: Loss, loss: Loss) -> bool:
+    return before.lived_s is None and before.fault is loss.fault

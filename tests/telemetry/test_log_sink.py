@@ -1,0 +1,223 @@
+"""Happenings become log lines."""
+
+import dataclasses
+import io
+import re
+from typing import get_type_hints
+
+import msgspec
+import pytest
+
+from feishu_ws import happenings as h
+from feishu_ws.clock import ManualClock
+from feishu_ws.faults import CATALOGUE, Fault, Remedy
+from feishu_ws.telemetry.log_sink import LEVEL_OF, REPEAT_S, LogSink, name_of
+from feishu_ws.telemetry.logs import LEVELS, Logs
+
+KINDS = [
+    each
+    for each in vars(h).values()
+    if isinstance(each, type) and issubclass(each, h.Happening) and each is not h.Happening
+]
+
+
+class Sink:
+    def __init__(self):
+        self.clock = ManualClock()
+        self.stream = io.StringIO()
+        logs = Logs(self.clock, level="debug", style="json", stream=self.stream, env={})
+        self.sink = LogSink(logs, self.clock)
+
+    def observe(self, *happenings):
+        for happening in happenings:
+            self.sink.observe(happening)
+
+    def taken(self):
+        text = self.stream.getvalue()
+        self.stream.seek(0)
+        self.stream.truncate()
+        return [msgspec.json.decode(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def sink():
+    return Sink()
+
+
+def lost(link=0, fault=Fault.PONG_OVERDUE, **changes):
+    return h.LinkLost(link, fault, "no pong", 812.40049, retry_in_s=0.7, **changes)
+
+
+def failed(link=0, fault=Fault.DNS_FAILED, failures=1):
+    return h.LinkFailed(link, fault, "dns", "", failures, retry_in_s=5)
+
+
+def connected(name):
+    return h.ConsumerConnected(name, durable=True, cursor=0, behind=0)
+
+
+def example(kind):
+    """A happening of any kind, with plausible values."""
+    plain = {int: 3, float: 0.1234567, str: "word", bool: True, Fault: Fault.DISK_FULL}
+    hints = get_type_hints(kind)
+    required = [f for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING]
+    return kind(**{f.name: plain.get(hints[f.name], ()) for f in required if f.init})
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_happening_has_a_level_and_a_line(sink, kind):
+    """The table is complete, and every line is called `noun.verb`."""
+    sink.observe(example(kind))
+    [line] = sink.taken()
+    assert line["level"] in LEVELS
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*\.[a-z]+", line["event"])
+
+
+def test_the_table_names_no_happening_that_is_gone():
+    """Table and module agree."""
+    assert set(LEVEL_OF) == set(KINDS)
+
+
+def test_names_are_distinct():
+    """Two happenings never share a log event."""
+    assert len({name_of(kind) for kind in KINDS}) == len(KINDS)
+    assert name_of(h.ServerTimingsChanged) == "server_timings.changed"
+
+
+def test_a_loss_is_one_line_with_its_fields(sink):
+    """Floats are rounded, empty fields left out, the fault brings its hint."""
+    sink.observe(lost(1))
+    [line] = sink.taken()
+    del line["ts"]
+    assert line == {
+        "level": "warning",
+        "event": "link.lost",
+        "link": 1,
+        "fault": "pong_overdue",
+        "detail": "no pong",
+        "lived_s": 812.4,
+        "retry_in_s": 0.7,
+        "unconfirmed": 0,
+        "hint": CATALOGUE[Fault.PONG_OVERDUE].hint,
+    }
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_the_remedy_sets_how_loud_a_link_fault_is(sink, fault):
+    """What an operator has to mend is an error, what was meant is information."""
+    sink.observe(failed(0, fault), lost(0, fault))
+    loud = {
+        Remedy.HOLD: "error",
+        Remedy.ABORT: "error",
+        Remedy.NOTE: "info",
+        Remedy.RETRY: "warning",
+    }
+    expected = loud[CATALOGUE[fault].remedy]
+    assert [line["level"] for line in sink.taken()] == [expected, expected]
+
+
+def test_repeats_are_counted_not_written(sink):
+    """Within 30 s the same thing is said once; the next line says how often it came."""
+    for _ in range(18):
+        sink.observe(failed())
+        sink.clock.advance(1)
+    assert len(sink.taken()) == 1
+    sink.clock.advance(REPEAT_S)
+    sink.observe(failed())
+    [line] = sink.taken()
+    assert line["repeated"] == 17
+
+
+@pytest.mark.parametrize(
+    "other",
+    [failed(1), failed(0, Fault.CONNECT_FAILED), lost(0, Fault.DNS_FAILED)],
+    ids=["link", "fault", "event"],
+)
+def test_what_differs_is_no_repeat(sink, other):
+    """Another link, fault or event is said at once."""
+    sink.observe(failed(0), other)
+    assert len(sink.taken()) == 2
+
+
+def test_consumers_are_told_apart(sink):
+    """Two consumers that connect are two lines."""
+    sink.observe(*(connected(name) for name in ("a", "b", "a")))
+    assert [line["consumer"] for line in sink.taken()] == ["a", "b"]
+
+
+def test_two_warnings_of_one_link_are_told_apart(sink):
+    """Without a fault the detail tells what it is about."""
+    sink.observe(h.LinkWarned(0, "finite count"), h.LinkWarned(0, "foreign host"))
+    assert len(sink.taken()) == 2
+
+
+def test_an_operators_doing_is_always_answered(sink):
+    """Two reloads in a row are two lines."""
+    sink.observe(h.ConfigReloaded(("log.level",), ()), h.ConfigReloaded((), ("socket.path",)))
+    assert [line.get("needs_restart") for line in sink.taken()] == [None, ["socket.path"]]
+
+
+def test_sweep_says_what_was_kept_back_when_nothing_follows(sink):
+    """The last repeats of a storm are not lost: the latest is said, with the others counted."""
+    for count in range(1, 6):
+        sink.observe(failed(failures=count))
+    sink.taken()
+    sink.sink.sweep()
+    assert sink.taken() == []
+    sink.clock.advance(REPEAT_S)
+    sink.sink.sweep()
+    [line] = sink.taken()
+    assert (line["failures"], line["repeated"]) == (5, 3)
+    sink.sink.sweep()
+    assert sink.taken() == []
+
+
+def test_flush_says_everything_at_the_end(sink):
+    """A stop does not swallow what was kept back."""
+    sink.observe(failed(), failed())
+    sink.taken()
+    sink.sink.flush()
+    assert len(sink.taken()) == 1
+
+
+def test_nothing_said_once_is_said_again(sink):
+    """A single line leaves nothing to sweep or flush."""
+    sink.observe(lost())
+    sink.taken()
+    sink.clock.advance(REPEAT_S)
+    sink.sink.sweep()
+    sink.sink.flush()
+    assert sink.taken() == []
+
+
+def test_made_up_names_take_bounded_memory_and_lose_no_count(sink):
+    """A flood of distinct lines forgets the oldest, but says what it had kept back."""
+    sink.observe(connected("first"))
+    sink.observe(connected("first"))
+    for i in range(1000):
+        sink.observe(connected(f"c{i}"))
+    assert len(sink.sink._said) <= 512
+    assert [line["consumer"] for line in sink.taken()].count("first") == 2
+
+
+def test_urls_lose_their_query(sink):
+    """A ticket in a URL does not get into the log."""
+    sink.observe(h.LinkLive(0, 1, 0.2, "wss://h/ws?ticket=s3cr3t", {"dns": 0.00149}))
+    [line] = sink.taken()
+    assert "s3cr3t" not in str(line)
+    assert line["phases_s"] == {"dns": 0.001}
+
+
+def test_a_link_that_comes_and_goes_is_told_every_time():
+    """Lost, live, lost, live within seconds are four lines: none of them is a repeat."""
+    clock = ManualClock()
+    stream = io.StringIO()
+    sink = LogSink(Logs(clock, style="json", stream=stream), clock)
+    for _ in range(2):
+        sink.observe(h.LinkLost(0, Fault.CONNECTION_LOST, "reset", 5.0, 0.0))
+        clock.advance(1)
+        sink.observe(h.LinkLive(0, 1, 0.1, "wss://example.invalid/"))
+        clock.advance(1)
+
+    said = [msgspec.json.decode(line)["event"] for line in stream.getvalue().splitlines()]
+    assert said == ["link.lost", "link.live"] * 2

@@ -1,0 +1,74 @@
+"""The ring of recent losses."""
+
+import pytest
+
+from feishu_ws import happenings as h
+from feishu_ws.clock import ManualClock
+from feishu_ws.faults import Fault
+from feishu_ws.telemetry.facts import Loss
+from feishu_ws.telemetry.recent import KEPT, RecentLosses
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def recent(clock):
+    return RecentLosses(clock)
+
+
+def lost(link=0, detail="reset by peer"):
+    return h.LinkLost(link, Fault.CONNECTION_LOST, detail, lived_s=12.5, retry_in_s=0.2)
+
+
+def failed(link=0, fault=Fault.DNS_FAILED, detail=""):
+    return h.LinkFailed(link, fault, "dns", detail, failures=1, retry_in_s=1)
+
+
+def test_a_loss_is_kept_with_its_time_and_cause(clock, recent):
+    """An entry says when, which link, why, and how long it had lived."""
+    recent.observe(lost(1))
+    assert recent.losses() == (
+        Loss(clock.wall_ms(), 1, Fault.CONNECTION_LOST, 12.5, "reset by peer"),
+    )
+
+
+def test_newest_first_and_bounded(recent):
+    """Only the last ones are kept."""
+    for i in range(KEPT + 5):
+        recent.observe(lost(i))
+    assert [loss.link for loss in recent.losses()] == list(range(KEPT + 4, 4, -1))
+
+
+def test_attempts_that_fail_alike_are_one_entry(clock, recent):
+    """An outage does not push out what led to it; the first failure is dated."""
+    recent.observe(lost(0))
+    began_ms = clock.wall_ms()
+    for i in range(100):
+        recent.observe(failed(0, detail=f"try {i}"))
+        recent.observe(failed(1))
+        clock.advance(5)
+    assert [(loss.link, loss.times) for loss in recent.losses()] == [(1, 100), (0, 100), (0, 1)]
+    assert {loss.at_ms for loss in recent.losses()} == {began_ms}
+    assert recent.losses()[1].detail == "try 99"
+
+
+def test_another_fault_is_another_entry(recent):
+    """What changes is told apart, also when it changes back."""
+    for fault in (Fault.DNS_FAILED, Fault.CONNECT_FAILED, Fault.DNS_FAILED):
+        recent.observe(failed(0, fault))
+    assert [loss.times for loss in recent.losses()] == [1, 1, 1]
+
+
+def test_details_are_redacted(recent):
+    """A query that slipped into a detail does not get into the status."""
+    recent.observe(lost(detail="GET wss://h/ws?ticket=s3cr3t failed"))
+    assert "s3cr3t" not in recent.losses()[0].detail
+
+
+def test_other_happenings_are_ignored(recent):
+    """Only losses and failures are kept."""
+    recent.observe(h.StormBegan())
+    assert recent.losses() == ()
