@@ -1,0 +1,121 @@
+"""The daemon at one moment: asks every room and fills in telemetry's `Facts`."""
+
+from collections.abc import Iterator
+
+from feishu_ws import __version__
+from feishu_ws.clock import Clock
+from feishu_ws.downstream.dispatcher import Dispatcher
+from feishu_ws.downstream.seats import Seat
+from feishu_ws.faults import Fault
+from feishu_ws.intake import COMMIT_DEADLINE_S, Intake
+from feishu_ws.journal.contract import Journal
+from feishu_ws.model import ConsumerRecord
+from feishu_ws.tally import Tally
+from feishu_ws.telemetry.facts import ConsumerFact, Facts, JournalFact, LinkFact
+from feishu_ws.upstream.fleet import Fleet
+from feishu_ws.watchers import Watchers
+
+
+class Overview:
+    """Builds `Facts` on request."""
+
+    def __init__(
+        self,
+        app_id: str,
+        *,
+        fleet: Fleet,
+        journal: Journal,
+        dispatcher: Dispatcher,
+        intake: Intake,
+        tally: Tally,
+        watchers: Watchers,
+        clock: Clock,
+    ) -> None:
+        self._app_id = app_id
+        self._fleet = fleet
+        self._journal = journal
+        self._dispatcher = dispatcher
+        self._intake = intake
+        self._tally = tally
+        self._watchers = watchers
+        self._clock = clock
+        self._started_ms = clock.wall_ms()
+
+    def facts(self) -> Facts:
+        """Return the daemon as it is now."""
+        return Facts(
+            version=__version__,
+            app_id=self._app_id,
+            started_ms=self._started_ms,
+            now_ms=self._clock.wall_ms(),
+            links=tuple(self._links()),
+            links_wanted=len(self._fleet.facts()),
+            journal=self._journal_fact(),
+            consumers=tuple(self._consumers()),
+            tally=self._tally,
+            last_event_ms=self._intake.last_event_ms,
+            faults=self._watchers.faults.active(self._clock.monotonic()),
+            losses=self._watchers.losses.losses(),
+        )
+
+    def _links(self) -> Iterator[LinkFact]:
+        for link in self._fleet.facts():
+            yield LinkFact(
+                index=link.index,
+                state=link.state,
+                since_ms=link.since_ms,
+                established_ms=link.established_ms or 0,
+                last_frame_ms=link.last_frame_ms or 0,
+                failures=link.consecutive_failures,
+                fault=link.fault,
+                retry_at_ms=link.retry_at_ms,
+                lives=link.lives,
+                ping_interval_s=link.ping_interval_s,
+            )
+
+    def _journal_fact(self) -> JournalFact:
+        facts = self._journal.facts()
+        fault = facts.fault
+        if fault is None and facts.stalled_s > COMMIT_DEADLINE_S:
+            fault = Fault.JOURNAL_SLOW
+        return JournalFact(
+            id=facts.id,
+            path=facts.path,
+            first=facts.first,
+            last=facts.last,
+            size_bytes=facts.size_bytes,
+            limit_bytes=facts.limit_bytes,
+            free_bytes=facts.free_bytes,
+            waiting_bytes=facts.waiting_bytes,
+            dead_letters=facts.dead_letters,
+            fault=fault,
+            stalled_s=facts.stalled_s,
+        )
+
+    def _consumers(self) -> Iterator[ConsumerFact]:
+        seats = self._dispatcher.seats
+        for name, record in sorted(self._journal.consumers().items()):
+            yield _durable(record, seats.durable.get(name))
+        for seat in seats.taps:
+            yield ConsumerFact(
+                name=seat.name,
+                declared=False,
+                durable=False,
+                connected=seat.outlet is not None,
+                cursor=seat.progress.read_through,
+                types=seat.wanted.filter.types,
+            )
+
+
+def _durable(record: ConsumerRecord, seat: Seat | None) -> ConsumerFact:
+    return ConsumerFact(
+        name=record.name,
+        declared=record.declared,
+        durable=True,
+        connected=seat is not None and seat.outlet is not None,
+        cursor=record.cursor,
+        pending=record.pending,
+        in_flight=seat.progress.in_flight if seat is not None else 0,
+        oldest_pending_ms=(seat.progress.oldest_received_ms() or 0) if seat is not None else 0,
+        types=record.filter.types,
+    )
