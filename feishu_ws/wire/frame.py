@@ -27,9 +27,23 @@ PONG: Final = "pong"
 EVENT: Final = "event"
 CARD: Final = "card"
 
+REASONS: Final = (
+    "protobuf",
+    "text",
+    "unknown_method",
+    "unknown_type",
+    "missing_header",
+    "fragment_range",
+    "fragment_timeout",
+    "fragments_full",
+    "too_large",
+    "too_many_parts",
+)
+"""Why frames are counted as unusable or refused: the values of a metric label."""
+
 
 class FrameError(Exception):
-    """A frame that cannot be used; `reason` is a metric label value."""
+    """A frame that cannot be used; `reason` is one of `REASONS`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

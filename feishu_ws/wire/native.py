@@ -139,9 +139,11 @@ class _Message(msgspec.Struct):
 
 _decoder: Final = msgspec.json.Decoder(_Message)
 _errors: Final = msgspec.json.Decoder(_ErrorObject)
+_anything: Final = msgspec.json.Decoder(Any)
 _encoder: Final = msgspec.json.Encoder()
 _REPLACEMENT: Final = rb"\ufffd"  # for a lone surrogate in an event's data
 _NO_PARAMS: Final = msgspec.Raw(b"{}")
+_NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def _decode(line: bytes) -> _Message:
@@ -152,20 +154,33 @@ def _decode(line: bytes) -> _Message:
         RpcError: It is JSON but no JSON-RPC object.
     """
     try:
-        return _decoder.decode(line)
+        return _read(line, _decoder)
     except msgspec.ValidationError as exc:
         _demand_json(line)  # the decoder stops at the first wrong type; the rest may be no JSON
         raise RpcError(Code.INVALID_REQUEST, f"expected a JSON-RPC 2.0 object: {exc}") from exc
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except _NO_JSON as exc:
         raise NotJsonError(str(exc)) from exc
+
+
+def _read(line: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode a line, also one with escapes of lone surrogates, which msgspec refuses."""
+    try:
+        return decoder.decode(line)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        mended = mend_surrogates(line, _REPLACEMENT)
+        if mended is line:
+            raise
+        return decoder.decode(mended)
 
 
 def _demand_json(line: bytes) -> None:
     try:
-        msgspec.json.decode(line)
+        _read(line, _anything)
     except msgspec.ValidationError:
         return  # JSON with a number no float holds
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except _NO_JSON as exc:
         raise NotJsonError(str(exc)) from exc
 
 
@@ -175,18 +190,6 @@ def _demand_utf8(line: bytes) -> None:
         line.decode()
     except UnicodeDecodeError as exc:
         raise NotJsonError(str(exc)) from exc
-
-
-def _read(line: bytes) -> _Message:
-    try:
-        return _decoder.decode(line)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:
-        mended = mend_surrogates(line, _REPLACEMENT)
-        if mended is line:
-            raise
-        return _decoder.decode(mended)
 
 
 def _rpc_id(value: Any) -> RpcId:
@@ -244,7 +247,7 @@ def decode_params(params: msgspec.Raw, shape: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(params, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except _NO_JSON as exc:
         raise RpcError(Code.INVALID_PARAMS, f"params: {exc}") from exc
 
 
