@@ -1,0 +1,192 @@
+"""The WebSocket itself: the library's connection with a shorter way in and out.
+
+`websockets` hands messages over through a queue, a future and a coroutine each, and
+writes each message by itself. Its protocol core needs none of that: here a message
+goes straight from the bytes that came in to the sink, and any number of messages go
+out in one write.
+
+Source of what is overridden: websockets 15.0.1 asyncio/connection.py and client.py;
+`create_connection=` is its documented way to customise.
+"""
+
+import logging
+import socket
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from websockets.asyncio.client import ClientConnection
+from websockets.client import ClientProtocol
+from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.protocol import Event, State
+
+CLOSE_TIMEOUT_S: Final = 0.5  # on a dead peer the library's 10 s would be 10 s of outage
+MAX_FRAME: Final = 16 * 1024 * 1024  # its default of 1 MiB kills the link on one large event
+WRITE_HIGH: Final = 1024 * 1024  # some 2,000 confirmations; above it the link counts as stalled
+
+SOCKET_OPTIONS: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", 0), 20),
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", 0), 5),
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", 0), 3),
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", 0), 35_000),
+)
+"""The backstop for when no ping can be sent: seconds, and milliseconds for the last.
+
+TCP_USER_TIMEOUT must not be below idle + interval * count, else one lost probe kills a
+healthy link. Source: systemd-nat measurements."""
+
+QUIET: Final = logging.Logger("websockets", logging.CRITICAL + 1)  # noqa: LOG001 - on its own
+"""For the library, which logs whole frames at debug level and tracebacks at error level."""
+
+
+class Sink(Protocol):
+    """What a channel tells its connection; nothing here may raise or block."""
+
+    def on_tcp(self) -> None:
+        """TCP is up, or the proxy's tunnel; TLS comes next where there is any."""
+
+    def on_connected(self, channel: "Channel") -> None:
+        """Bytes can flow; the upgrade comes next."""
+
+    def on_bytes(self) -> None:
+        """Something came in; what it was follows in the same turn."""
+
+    def on_message(self, data: bytes) -> None:
+        """A binary message came in."""
+
+    def on_text(self) -> None:
+        """A text message came in, which Feishu never sends."""
+
+    def on_pong(self, payload: bytes) -> None:
+        """A WebSocket pong came in."""
+
+    def on_stalled(self, *, stalled: bool) -> None:
+        """Unsent bytes rose above `WRITE_HIGH`, or fell well below again."""
+
+    def on_gone(self, exc: Exception | None) -> None:
+        """The transport has ended."""
+
+
+class Channel(ClientConnection):
+    """One WebSocket; made by the library, told to tell `sink`."""
+
+    def __init__(self, sink: Sink, protocol: ClientProtocol) -> None:
+        super().__init__(
+            protocol,
+            ping_interval=None,
+            ping_timeout=None,
+            close_timeout=CLOSE_TIMEOUT_S,
+            max_queue=None,
+            write_limit=WRITE_HIGH,
+        )
+        self._sink = sink
+        self._pieces: list[bytes] = []
+        self._is_text = False
+        sink.on_tcp()
+
+    # -- in ---------------------------------------------------------------------------
+
+    def connection_made(self, transport: object) -> None:
+        """Set the socket's options; called after TLS."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        set_options(self.transport.get_extra_info("socket"))
+        self._sink.on_connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the transport."""
+        self._sink.on_bytes()
+        super().data_received(data)
+        core = self.protocol
+        if core.state is State.CLOSING and (core.close_rcvd or core.parser_exc):
+            self._hang_up()
+
+    def process_event(self, event: Event) -> None:
+        """Take one frame, or the answer to the upgrade."""
+        if not isinstance(event, Frame):
+            super().process_event(event)
+        elif event.opcode is Opcode.BINARY and event.fin:
+            self._sink.on_message(bytes(event.data))
+        elif event.opcode is Opcode.PONG:
+            self._sink.on_pong(bytes(event.data))
+        elif event.opcode in DATA_OPCODES:
+            self._collect(event)
+
+    def _collect(self, frame: Frame) -> None:
+        """Join a fragmented message; the protocol core has checked order and size."""
+        if frame.opcode is not Opcode.CONT:
+            self._is_text = frame.opcode is Opcode.TEXT
+        self._pieces.append(bytes(frame.data))
+        if not frame.fin:
+            return
+        message, self._pieces = b"".join(self._pieces), []
+        if self._is_text:
+            self._sink.on_text()
+        else:
+            self._sink.on_message(message)
+
+    def _hang_up(self) -> None:
+        """End the transport: the close is answered, and not every peer ends it."""
+        self.transport.close()
+        self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end of the transport."""
+        super().connection_lost(exc)
+        self._sink.on_gone(exc)
+
+    # -- out --------------------------------------------------------------------------
+
+    def write_messages(self, messages: Iterable[bytes]) -> bool:
+        """Send binary messages in one write; return False if the WebSocket is closing."""
+        if not self._is_open:
+            return False
+        for message in messages:
+            self.protocol.send_binary(message)
+        self._flush()
+        return True
+
+    def write_ping(self, payload: bytes) -> bool:
+        """Send a WebSocket ping; return False if the WebSocket is closing."""
+        if not self._is_open:
+            return False
+        self.protocol.send_ping(payload)
+        self._flush()
+        return True
+
+    @property
+    def _is_open(self) -> bool:
+        return self.protocol.state is State.OPEN and not self.transport.is_closing()
+
+    def _flush(self) -> None:
+        self.transport.write(b"".join(self.protocol.data_to_send()))
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes the transport has not been able to send."""
+        return self.transport.get_write_buffer_size()
+
+    def pause_writing(self) -> None:
+        """Note that the peer takes no more bytes."""
+        super().pause_writing()
+        self._sink.on_stalled(stalled=True)
+
+    def resume_writing(self) -> None:
+        """Note that the peer takes bytes again."""
+        super().resume_writing()
+        self._sink.on_stalled(stalled=False)
+
+    def abort(self) -> None:
+        """End the transport at once, without a word to the peer."""
+        self.transport.abort()
+
+
+def set_options(sock: socket.socket) -> None:
+    """Set `SOCKET_OPTIONS`, those that the system knows and the socket takes."""
+    for level, option, value in SOCKET_OPTIONS:
+        if option == 0:
+            continue
+        try:
+            sock.setsockopt(level, option, value)
+        except OSError:  # a backstop only; a tunnel or a sandbox may not allow it
+            continue

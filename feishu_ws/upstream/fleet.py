@@ -1,0 +1,232 @@
+"""The links an app keeps, so that losing one is no outage.
+
+Owns the supervisors' tasks; `run` ends after `stop`, or with what killed a task.
+"""
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from feishu_ws.clock import Clock
+from feishu_ws.faults import Fault
+from feishu_ws.happenings import Observer, PayloadRefused
+from feishu_ws.model import Accept
+from feishu_ws.tally import Tally
+from feishu_ws.upstream.attempt import Phase
+from feishu_ws.upstream.backoff import Ending
+from feishu_ws.upstream.dial import Dial, Dialer
+from feishu_ws.upstream.facts import LinkFacts
+from feishu_ws.upstream.resolver import Resolver
+from feishu_ws.upstream.settings import Credentials, UpstreamSettings
+from feishu_ws.upstream.storm import StormBreaker, TokenBucket
+from feishu_ws.upstream.supervisor import Supervisor
+from feishu_ws.wire.endpoint import WRONG_CREDENTIALS
+from feishu_ws.wire.reassembly import Reassembly
+
+TICK_S: Final = 1.0
+STAGGER_S: Final = 1.0  # between one link's first life and the next link's first attempt
+TRIES_BEFORE_EXIT: Final = 3  # after 0, 15 and 45 s. Source: CONTRACT 3
+
+
+class RefusalCount:
+    """Whether wrong credentials are a mistake to exit for, or to wait out.
+
+    Only three refusals in a row by discovery itself, of an app id and secret that never
+    worked, are taken for a mistake.
+    """
+
+    def __init__(self, *, proven: bool) -> None:
+        self._proven = proven
+        self._refused = 0
+
+    def worked(self) -> None:
+        """Note that discovery accepted the credentials."""
+        self._proven = True
+
+    def will_wait(self, ending: Ending) -> bool:
+        """Count an ending; return whether to go on."""
+        error = ending.error
+        is_wrong = ending.phase is Phase.DISCOVERY and error.code in WRONG_CREDENTIALS
+        if not is_wrong or error.fault is not Fault.CREDENTIALS_REFUSED:
+            self._refused = 0
+            return True
+        self._refused += 1
+        return self._proven or self._refused < TRIES_BEFORE_EXIT
+
+
+class Fleet:
+    """Keeps `settings.connections` links to Feishu.
+
+    Args:
+        accept: Where payloads go.
+        proven: Whether these credentials ever worked with this journal.
+        on_proven: Called once when they have.
+        dial: Replaces the network, for scenarios that span hours.
+        resolver: Replaces the system's resolver.
+    """
+
+    def __init__(
+        self,
+        settings: UpstreamSettings,
+        credentials: Credentials,
+        accept: Accept,
+        observe: Observer,
+        tally: Tally,
+        clock: Clock,
+        rng: Random,
+        *,
+        proven: bool,
+        on_proven: Callable[[], None],
+        dial: Dial | None = None,
+        resolver: Resolver | None = None,
+    ) -> None:
+        self._observe = observe
+        self._tally = tally
+        self._clock = clock
+        self._on_proven = on_proven
+        self._is_proven = proven
+        self._refusals = RefusalCount(proven=proven)
+        self._reassembly = Reassembly()
+        self._dialer = Dialer(
+            settings,
+            credentials,
+            self._reassembly,
+            accept,
+            observe,
+            tally,
+            clock,
+            rng,
+            self.credentials_worked,
+            resolver,
+        )
+        bucket = TokenBucket(settings.storm_tokens, settings.storm_refill_s, clock.monotonic())
+        self._breaker = StormBreaker(bucket, settings.storm_tokens, observe)
+        self._links = [
+            Supervisor(
+                index, settings, dial or self._dialer, self._breaker, self, observe, clock, rng
+            )
+            for index in range(settings.connections)
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_stopping = False
+        self._stopped = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    # -- life -------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the links until `stop`.
+
+        Raises:
+            FeishuWsError: `config_invalid` at once, if proxy or trust anchor cannot be
+                used; `credentials_refused`, and only as CONTRACT 3 says.
+        """
+        if self._is_stopping:
+            return
+        self._dialer.check()
+        self._tasks = [
+            asyncio.create_task(self._keep(link, index), name=f"link-{index}")
+            for index, link in enumerate(self._links)
+        ]
+        ticker = asyncio.create_task(self._tick(), name="fleet-ticker")
+        stopped = asyncio.create_task(self._stopped.wait(), name="fleet-stop")
+        try:
+            await self._watch({*self._tasks, ticker}, stopped)
+        finally:
+            everything = [*self._tasks, ticker, stopped]
+            for task in everything:
+                task.cancel()
+            await asyncio.gather(*everything, return_exceptions=True)
+            self._ended.set()
+
+    async def _watch(self, tasks: set[asyncio.Task[None]], stopped: asyncio.Task[bool]) -> None:
+        """Return once stopped; raise what a task died of."""
+        while not stopped.done():
+            done, _ = await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks & done:
+                tasks.discard(task)
+                if not (task.cancelled() and self._is_stopping):
+                    task.result()
+
+    async def _keep(self, link: Supervisor, index: int) -> None:
+        if index > 0:
+            await self._links[index - 1].was_live.wait()
+            await self._clock.sleep(STAGGER_S)
+        await link.run()
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(TICK_S)
+            now = self._clock.monotonic()
+            for gone in self._reassembly.expire(now):
+                self._tally.frame_errors[gone.reason] += 1
+                self._observe(PayloadRefused(gone.lane[0], gone.reason, gone.size_bytes))
+            self._tally.fragments_pending = self._reassembly.pending
+            self._breaker.tick(now)
+
+    async def stop(self, confirm_deadline_s: float = 1.0) -> None:
+        """Stop reading, wait until what was read is answered, close; waits are cut short.
+
+        Takes at most `confirm_deadline_s` plus the half second a close may take.
+        """
+        if not self._is_stopping:
+            self._is_stopping = True
+            pairs = zip(self._links, self._tasks, strict=False)
+            await asyncio.gather(*(self._stop(*each, confirm_deadline_s) for each in pairs))
+            self._stopped.set()
+        if self._tasks:
+            await self._ended.wait()
+
+    async def _stop(self, link: Supervisor, task: asyncio.Task[None], deadline_s: float) -> None:
+        if link.is_live:
+            await link.drain(deadline_s)
+        else:
+            task.cancel()
+        await asyncio.wait({task})
+
+    # -- what supervisors ask ---------------------------------------------------------
+
+    def has_others_live(self, index: int) -> bool:
+        """Whether a link other than this one is live."""
+        return any(link.is_live for at, link in enumerate(self._links) if at != index)
+
+    def will_wait(self, ending: Ending) -> bool:
+        """Whether this ending is to be retried, rather than end the daemon."""
+        return self._refusals.will_wait(ending)
+
+    def credentials_worked(self) -> None:
+        """Note that discovery accepted the credentials."""
+        self._refusals.worked()
+        if not self._is_proven:
+            self._is_proven = True
+            self._on_proven()
+
+    # -- what the daemon asks ---------------------------------------------------------
+
+    @property
+    def live(self) -> int:
+        """Links over which events can come in."""
+        return sum(link.is_live for link in self._links)
+
+    @property
+    def is_storm(self) -> bool:
+        """Whether no attempt is left and links wait for one."""
+        return self._breaker.is_active
+
+    def facts(self) -> tuple[LinkFacts, ...]:
+        """Return how the links are."""
+        return tuple(link.facts() for link in self._links)
+
+    def replace_credentials(self, credentials: Credentials) -> None:
+        """Use other credentials from the next attempt on; links that wait try at once."""
+        self._dialer.credentials = credentials
+        self._is_proven = False
+        for link in self._links:
+            if not link.is_live:
+                link.probe()
+
+    def probe(self, timeout_s: float | None = None) -> None:
+        """Doubt every link, because the network may have changed."""
+        for link in self._links:
+            link.probe(timeout_s)

@@ -1,0 +1,293 @@
+"""Keeps one link alive for ever: tenacity is the policy, this is the loop.
+
+The loop ends when the link was stopped, or with a fault its overseer will not wait out.
+"""
+
+import asyncio
+from random import Random
+from typing import NoReturn, Protocol
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+
+from feishu_ws.clock import Clock
+from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.happenings import LinkDialed, LinkFailed, LinkLive, LinkLost, Observer
+from feishu_ws.upstream.attempt import Attempt
+from feishu_ws.upstream.backoff import Ending, LinkEndedError, LinkWait, Streak, read_ended
+from feishu_ws.upstream.dial import Dial, LiveLink
+from feishu_ws.upstream.facts import LinkFacts
+from feishu_ws.upstream.settings import UpstreamSettings
+from feishu_ws.upstream.storm import StormBreaker
+from feishu_ws.upstream.waiting import Nudge
+from feishu_ws.wire.endpoint import Endpoint
+from feishu_ws.wire.link import LinkState, LinkStep, step
+from feishu_ws.wire.session import ServerTimings
+
+
+class Overseer(Protocol):
+    """What a supervisor asks about the fleet it belongs to."""
+
+    def has_others_live(self, index: int) -> bool:
+        """Whether a link other than this one is live."""
+        ...
+
+    def will_wait(self, ending: Ending) -> bool:
+        """Whether this ending is to be retried, rather than end the daemon."""
+        ...
+
+
+class Supervisor:
+    """One link of the fleet.
+
+    Attributes:
+        state: Where the link is in its life.
+        was_live: Set once it has been live.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        settings: UpstreamSettings,
+        dial: Dial,
+        breaker: StormBreaker,
+        overseer: Overseer,
+        observe: Observer,
+        clock: Clock,
+        rng: Random,
+    ) -> None:
+        self.state = LinkState.STOPPED
+        self.was_live = asyncio.Event()
+        self._index = index
+        self._settings = settings
+        self._dial = dial
+        self._breaker = breaker
+        self._overseer = overseer
+        self._observe = observe
+        self._clock = clock
+        self._wait = LinkWait(settings, rng)
+        self._nudge = Nudge()
+        self._link: LiveLink | None = None
+        self._streak = Streak()
+        self._timings = ServerTimings()
+        self._attempts = 0
+        self._lives = 0
+        self._live_at_s = 0.0
+        self._url = ""
+        self._fault: Fault | None = None
+        self._code: int | None = None
+        self._since_ms = clock.wall_ms()
+        self._retry_at_s: float | None = None
+        self._last_inbound_s: float | None = None
+
+    # -- the loop ---------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Dial, live, wait, for ever; return after `drain`.
+
+        Cancel it to stop a link that is not live.
+
+        Raises:
+            FeishuWsError: The overseer does not wait for what this one ended with.
+        """
+        retrying = AsyncRetrying(
+            sleep=self._sleep,
+            wait=self._wait,
+            retry=retry_if_exception_type(LinkEndedError),
+            before_sleep=self._report,
+        )
+        try:
+            await retrying(self._live_once)
+        finally:
+            self._stop()
+
+    async def _live_once(self) -> None:
+        """Open the link and stay with it; returns only after `drain`."""
+        link = await self._open()
+        try:
+            await link.run()
+        except FeishuWsError as exc:
+            self._lost(link, exc)
+        except Exception as exc:  # noqa: BLE001 - owner of the link's life, see _defect
+            self._lost(link, _defect(exc))
+        finally:
+            self._last_inbound_s, self._link = link.last_inbound_s, None
+
+    async def _open(self) -> LiveLink:
+        await self._take_token()
+        self._attempts += 1
+        self._step(LinkStep.DIAL)
+        self._retry_at_s = None
+        self._observe(LinkDialed(self._index, self._attempts))
+        attempt = Attempt(self._index, self._clock, self._discovered)
+        try:
+            link = await self._dial(attempt)
+        except FeishuWsError as exc:
+            self._failed(attempt, exc)
+        except Exception as exc:  # noqa: BLE001 - owner of the link's life, see _defect
+            self._failed(attempt, _defect(exc))
+        self._went_live(attempt, link)
+        return link
+
+    async def _take_token(self) -> None:
+        while (wait_s := self._breaker.take(self._clock.monotonic())) > 0:
+            await self._nudge.sleep(self._clock, wait_s)
+
+    def _discovered(self, endpoint: Endpoint) -> None:
+        self._step(LinkStep.DISCOVERED)
+        self._url = endpoint.shown
+        self._timings = endpoint.timings
+
+    def _went_live(self, attempt: Attempt, link: LiveLink) -> None:
+        self._step(LinkStep.PONG)
+        self._link = link
+        self._fault = self._code = None
+        self._lives += 1
+        self._live_at_s = self._clock.monotonic()
+        self.was_live.set()
+        took_s = self._live_at_s - attempt.began_s
+        self._observe(
+            LinkLive(self._index, self._attempts, took_s, self._url, dict(attempt.phases_s))
+        )
+        self._attempts = 0
+
+    # -- endings ----------------------------------------------------------------------
+
+    def _failed(self, attempt: Attempt, exc: FeishuWsError) -> NoReturn:
+        is_reached = exc.spec.reaches_feishu or attempt.is_answered
+        if not is_reached:
+            self._breaker.give_back(self._clock.monotonic())
+        ending = Ending(
+            exc,
+            attempt.phase,
+            is_reached,
+            timings=self._timings,
+            has_others=self._overseer.has_others_live(self._index),
+        )
+        self._step(LinkStep.REFUSED if ending.is_held else LinkStep.FAILED)
+        self._end(ending)
+
+    def _lost(self, link: LiveLink, exc: FeishuWsError) -> None:
+        """Take note of the end of a live link; raise unless we wanted it."""
+        ending = Ending(
+            exc,
+            lived_s=self._clock.monotonic() - self._live_at_s,
+            is_mass_close=link.is_mass_close,
+            timings=link.timings,
+            close_code=link.close_code,
+            unconfirmed=link.unconfirmed,
+        )
+        if self.state is LinkState.DRAINING:
+            self._tell(ending, 0.0)
+            return
+        self._step(LinkStep.FAILED)
+        self._end(ending)
+
+    def _end(self, ending: Ending) -> NoReturn:
+        self._fault, self._code = ending.error.fault, ending.error.code
+        self._streak = self._streak.after(ending, self._settings.settled_s)
+        if not self._overseer.will_wait(ending):
+            self._tell(ending, 0.0)
+            raise ending.error
+        raise LinkEndedError(ending, self._streak) from ending.error
+
+    def _report(self, retry_state: RetryCallState) -> None:
+        """Say what ended and when the next attempt is; tenacity calls this before it sleeps."""
+        now = self._clock.monotonic()
+        wait_s = max(retry_state.upcoming_sleep, self._breaker.wait_s(now))
+        self._retry_at_s = now + wait_s
+        self._tell(read_ended(retry_state).ending, wait_s)
+
+    def _tell(self, ending: Ending, wait_s: float) -> None:
+        error = ending.error
+        if ending.phase is not None:
+            failed = LinkFailed(
+                self._index,
+                error.fault,
+                ending.phase,
+                error.detail,
+                self._streak.failures,
+                wait_s,
+                error.code,
+            )
+            self._observe(failed)
+            return
+        lost = LinkLost(
+            self._index,
+            error.fault,
+            error.detail,
+            ending.lived_s,
+            wait_s,
+            ending.close_code,
+            ending.unconfirmed,
+        )
+        self._observe(lost)
+
+    async def _sleep(self, seconds: float) -> None:
+        await self._nudge.sleep(self._clock, seconds)
+
+    # -- what the fleet asks for ------------------------------------------------------
+
+    @property
+    def is_live(self) -> bool:
+        """Whether events can come in over it."""
+        return self.state is LinkState.CONNECTED
+
+    async def drain(self, deadline_s: float) -> None:
+        """Close a live link once what it has read is answered, or `deadline_s` is over."""
+        if self._link is not None and self.is_live:
+            self._step(LinkStep.STOP)
+            await self._link.drain(deadline_s)
+
+    def probe(self, timeout_s: float | None = None) -> None:
+        """Doubt the link: a live one pings at once, a waiting one dials at once."""
+        if self._link is not None:
+            self._link.probe(timeout_s)
+        elif self.state in {LinkState.BACKOFF, LinkState.HELD}:
+            self._streak = Streak()
+            self._nudge.give()
+
+    def facts(self) -> LinkFacts:
+        """Return how the link is."""
+        now_s, now_ms = self._clock.monotonic(), self._clock.wall_ms()
+
+        def wall_ms(at_s: float | None) -> int | None:
+            return None if at_s is None else now_ms + round((at_s - now_s) * 1000)
+
+        link = self._link
+        return LinkFacts(
+            index=self._index,
+            state=self.state,
+            since_ms=self._since_ms,
+            established_ms=wall_ms(self._live_at_s) if link else None,
+            last_frame_ms=wall_ms(link.last_inbound_s if link else self._last_inbound_s),
+            consecutive_failures=self._streak.failures if not link else 0,
+            fault=self._fault,
+            code=self._code,
+            retry_at_ms=wall_ms(self._retry_at_s),
+            ping_interval_s=(link.timings if link else self._timings).ping_interval_s,
+            url=self._url,
+            lives=self._lives,
+            unconfirmed=link.unconfirmed if link else 0,
+        )
+
+    # -- state ------------------------------------------------------------------------
+
+    def _step(self, what: LinkStep) -> None:
+        before, self.state = self.state, step(self.state, what)
+        if before is not self.state:
+            self._since_ms = self._clock.wall_ms()
+
+    def _stop(self) -> None:
+        """Reach stopped from wherever the link is; nobody drives it any more."""
+        self._retry_at_s = None
+        self._step(LinkStep.STOP)
+        if self.state is LinkState.DRAINING:
+            self._step(LinkStep.DRAINED)
+
+
+def _defect(exc: Exception) -> FeishuWsError:
+    """Report a defect with its traceback; the network must not end the daemon all the same."""
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": "a link failed in a way that is a defect", "exception": exc}
+    )
+    return FeishuWsError(Fault.INTERNAL, f"a defect: {type(exc).__name__}")

@@ -1,0 +1,330 @@
+"""Several links together, over real sockets."""
+
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+from upstream.fake import answer, code, data_frame
+
+from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.happenings import LinkDialed, LinkFailed, LinkLive, LinkLost, PayloadRefused
+from feishu_ws.secret import Secret
+from feishu_ws.upstream import backoff, fleet
+from feishu_ws.upstream.attempt import Phase
+from feishu_ws.upstream.backoff import Ending
+from feishu_ws.upstream.fleet import RefusalCount
+from feishu_ws.upstream.resolver import Resolver
+from feishu_ws.upstream.settings import Credentials
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Seconds of the fleet's own rhythm, shortened."""
+    monkeypatch.setattr(fleet, "STAGGER_S", 0.1)
+    monkeypatch.setattr(fleet, "TICK_S", 0.05)
+
+
+async def test_one_after_another(harness):
+    """The first link is live before the next dials, and they do not dial together."""
+    harness.start(connections=3)
+    await harness.record.wait(LinkLive, 3)
+    order = [
+        (type(each).__name__, each.link) for each in harness.record.all if hasattr(each, "link")
+    ]
+    assert order == [(kind, link) for link in range(3) for kind in ("LinkDialed", "LinkLive")]
+    assert harness.fleet.live == 3
+    assert [each.index for each in harness.fleet.facts()] == [0, 1, 2]
+
+
+async def test_second_link_waits_for_the_first(harness, feishu):
+    """While the first link has never been live no other is tried."""
+    feishu.script = [code(1)] * 1000
+    harness.start(connections=2, backoff_base_s=0.01, backoff_max_s=0.02)
+    await harness.record.wait(LinkFailed, 5)
+    assert {each.link for each in harness.record.of(LinkDialed)} == {0}
+
+
+async def test_events_on_every_link(harness, feishu):
+    """Each link takes events; losing one leaves the other as it is."""
+    harness.start(connections=2)
+    sessions = [await feishu.opened(), await feishu.opened()]
+    await harness.record.wait(LinkLive, 2)
+    sessions[0].reset()
+    await sessions[1].send(data_frame(b"other"))
+    await sessions[1].confirm()
+    third = await feishu.opened()
+    await third.send(data_frame(b"again"))
+    await third.confirm()
+    assert harness.payloads == [b"other", b"again"]
+    assert len(harness.record.of(LinkLost)) == 1
+
+
+async def test_fresh_url_for_every_attempt(harness, feishu):
+    """Each attempt asks discovery anew."""
+    session = await harness.open()
+    await harness.record.wait(LinkLive)
+    session.reset()
+    await feishu.opened()
+    assert len(feishu.requests) == 2
+
+
+async def test_connection_limit_shrinks_the_fleet(harness, feishu):
+    """A refused surplus link is held while the first one works on."""
+    session = await harness.open(connections=2)
+    feishu.script = [code(1000040350)]
+    failed = await harness.record.wait(LinkFailed)
+    assert (failed.link, failed.fault, failed.retry_in_s) == (1, Fault.CONNECTION_LIMIT, 60)
+    await session.send(data_frame(b"x"))
+    await session.confirm()
+    facts = harness.fleet.facts()
+    assert [each.state for each in facts] == ["connected", "held"]
+    assert (facts[1].fault, facts[1].code) == (Fault.CONNECTION_LIMIT, 1000040350)
+
+
+async def test_split_payload_of_a_dead_link(harness, feishu):
+    """Parts that came before a link died do not complete a copy on the next one."""
+    session = await harness.open()
+    await session.send(data_frame(b"stale", "m", 0, 2), data_frame(b"x"))
+    await session.confirm()
+    session.reset()
+    session = await feishu.opened()
+    await session.send(data_frame(b"b", "m", 1, 2), data_frame(b"a", "m", 0, 2))
+    await session.confirm()
+    assert harness.payloads == [b"x", b"ab"]
+
+
+async def test_incomplete_parts_expire(harness, monkeypatch):
+    """Parts that stay incomplete are given up, counted and told."""
+    monkeypatch.setattr("feishu_ws.wire.reassembly.INCOMPLETE_AFTER_S", 0.1)
+    session = await harness.open()
+    await session.send(data_frame(b"abc", "m", 0, 2))
+    gone = await harness.record.wait(PayloadRefused)
+    assert (gone.reason, gone.size_bytes) == ("fragment_timeout", 3)
+    await asyncio.sleep(0)
+    assert harness.tally.frame_errors["fragment_timeout"] == 1
+    assert harness.tally.fragments_pending == 0
+
+
+# -- credentials --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short_holds(monkeypatch):
+    monkeypatch.setattr(backoff, "HOLD_FIRST_S", 0.01)
+
+
+async def test_wrong_credentials_end_the_daemon(harness, feishu, short_holds):
+    """Three refusals in a row of credentials that never worked end the run."""
+    feishu.script = [code(1000040346), code(1000040345), code(1000040346)]
+    harness.start()
+    with pytest.raises(FeishuWsError) as caught:
+        await asyncio.wait_for(harness.running, 5)
+    assert caught.value.fault is Fault.CREDENTIALS_REFUSED
+    assert len(feishu.requests) == 3
+    assert harness.proven == []
+
+
+@pytest.mark.parametrize(
+    ("script", "proven"),
+    [
+        ([1000040345] * 5, True),
+        ([1000040345, 1000040345, 1, 1000040345, 1000040345], False),
+        ([1000040344] * 5, False),
+        ([403] * 5, False),
+    ],
+)
+async def test_other_refusals_are_waited_out(harness, feishu, short_holds, script, proven):
+    """Proven credentials, interrupted refusals and other codes hold instead."""
+    feishu.script = [code(each) for each in script]
+    harness.start(proven=proven, backoff_max_s=0.01)
+    await harness.record.wait(LinkLive)
+    assert len(feishu.requests) == len(script) + 1
+    assert harness.proven == ([] if proven else [True])
+
+
+async def test_proven_once(harness, feishu):
+    """Credentials that worked are reported once, and refusals after that are waited out."""
+    session = await harness.open(connections=2)
+    await harness.record.wait(LinkLive, 2)
+    assert harness.proven == [True]
+    feishu.script = [code(1000040345)] * 9
+    session.reset()
+    await harness.record.wait(LinkFailed)
+    assert not harness.running.done()
+
+
+async def test_replaced_credentials_are_tried_at_once(harness, feishu):
+    """New credentials end a hold."""
+    feishu.script = [code(1000040345)]
+    harness.start()
+    await harness.record.wait(LinkFailed)
+    feishu.requests.clear()
+    harness.fleet.replace_credentials(Credentials("cli_a", Secret("other"), feishu.domain))
+    await harness.record.wait(LinkLive, within_s=5)
+    assert b'"AppSecret":"other"' in feishu.requests[0][1]
+    assert harness.proven == [True]
+
+
+def refusal(number, phase=Phase.DISCOVERY):
+    return Ending(FeishuWsError(Fault.CREDENTIALS_REFUSED, "x", code=number), phase)
+
+
+def test_only_discovery_decides():
+    """The same code in the handshake is no reason to exit."""
+    count = RefusalCount(proven=False)
+    assert all(count.will_wait(refusal(1000040345, Phase.HANDSHAKE)) for _ in range(5))
+    found = [count.will_wait(refusal(1000040345)) for _ in range(3)]
+    assert found == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [({"proxy": "socks5://127.0.0.1:1080"}, "socks5"), ({"ca_file": "/nonexistent"}, "ca_file")],
+)
+async def test_settings_that_cannot_work(harness, feishu, settings, word):
+    """A proxy or trust anchor that cannot be used ends the run before anything is dialed."""
+    harness.start(**settings)
+    with pytest.raises(FeishuWsError, match=word) as caught:
+        await harness.running
+    assert caught.value.fault is Fault.CONFIG_INVALID
+    assert feishu.requests == []
+
+
+# -- stopping -----------------------------------------------------------------------------
+
+
+async def stops_quickly(harness, within_s=2.0):
+    began = time.monotonic()
+    await harness.fleet.stop(1)
+    assert time.monotonic() - began < within_s
+    await asyncio.wait_for(harness.running, 1)
+    assert {each.state for each in harness.fleet.facts()} == {"stopped"}
+
+
+async def test_stop_before_anything(harness):
+    """A fleet that was just started stops."""
+    harness.start(connections=2)
+    await stops_quickly(harness)
+
+
+async def test_stop_before_run(harness, feishu):
+    """A fleet that was stopped first does not run."""
+    harness.start()
+    harness.running.cancel()
+    await harness.fleet.stop()
+    await harness.fleet.run()
+    assert feishu.requests == []
+
+
+async def test_stop_while_discovery_hangs(harness, feishu):
+    """A discovery without an answer does not delay a stop."""
+    feishu.script = [None]
+    harness.start()
+    while not feishu.requests:
+        await asyncio.sleep(0.01)
+    assert harness.fleet.facts()[0].state == "discovering"
+    await stops_quickly(harness)
+
+
+async def test_stop_while_the_upgrade_hangs(harness, feishu):
+    """An upgrade without an answer does not delay a stop."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        feishu.ws_port = deaf.getsockname()[1]
+        harness.start()
+        await harness.record.wait(LinkDialed)
+        while harness.fleet.facts()[0].state != "connecting":
+            await asyncio.sleep(0.01)
+        await stops_quickly(harness)
+
+
+async def test_stop_while_no_pong_comes(harness, feishu):
+    """A peer that does not answer the first ping does not delay a stop."""
+    feishu.silent = True
+    await harness.open()
+    await stops_quickly(harness)
+
+
+@pytest.mark.parametrize("number", [1, 1000040344, 1000040350])
+async def test_stop_while_waiting(harness, feishu, number):
+    """A wait or a hold does not delay a stop."""
+    feishu.script = [code(number)] * 100
+    harness.start(backoff_base_s=30)
+    await harness.record.wait(LinkFailed, 2 if number == 1 else 1)
+    await stops_quickly(harness)
+
+
+async def test_stop_while_live(harness):
+    """Live links are closed in good order, each told as stopped by us."""
+    harness.start(connections=2)
+    await harness.record.wait(LinkLive, 2)
+    await stops_quickly(harness)
+    assert [each.fault for each in harness.record.of(LinkLost)] == [Fault.LOCAL_STOP] * 2
+    assert harness.fleet.live == 0
+    await harness.fleet.stop()
+
+
+async def test_second_stop_waits_for_the_first(harness, feishu):
+    """A stop that is asked for twice cuts nothing short."""
+    session = await harness.open()
+    harness.answer_with = None
+    await session.send(data_frame(b"x"))
+    while not harness.answers:
+        await asyncio.sleep(0.005)
+    stopping = [asyncio.create_task(harness.fleet.stop(5)) for _ in range(2)]
+    await asyncio.sleep(0.02)
+    harness.answers[0](200, None)
+    await session.confirm()
+    await asyncio.wait_for(asyncio.gather(*stopping), 2)
+    assert harness.tally.events_acked == 1
+
+
+async def test_stop_while_dns_hangs(harness):
+    """A resolver that hangs does not delay a stop, nor the end of the process."""
+    released = threading.Event()
+    harness.start(
+        resolver=Resolver(lambda *_: released.wait(20) and []), domain="http://open.feishu.invalid"
+    )
+    await harness.record.wait(LinkDialed)
+    await asyncio.sleep(0.05)
+    await stops_quickly(harness)
+    released.set()
+
+
+async def test_dns_that_hangs_fails_the_attempt(harness):
+    """A resolver that hangs is a failure of DNS at the attempt's deadline."""
+    released = threading.Event()
+    harness.start(
+        resolver=Resolver(lambda *_: released.wait(20) and []),
+        domain="http://open.feishu.invalid",
+        connect_timeout_s=0.2,
+    )
+    failed = await harness.record.wait(LinkFailed)
+    released.set()
+    assert (failed.fault, failed.phase) == (Fault.DNS_FAILED, "dns")
+
+
+async def test_discovery_that_hangs_fails_the_attempt(harness, feishu):
+    """A discovery without an answer fails at the attempt's deadline, and the next one works."""
+    feishu.script = [None]
+    harness.start(connect_timeout_s=0.3)
+    failed = await harness.record.wait(LinkFailed)
+    assert (failed.fault, failed.phase) == (Fault.CONNECT_TIMEOUT, "discovery")
+    await harness.record.wait(LinkLive)
+
+
+async def test_rate_limit_is_honoured(harness, feishu):
+    """Feishu's wish to wait is the wait."""
+    feishu.script = [answer(429, x_ogw_ratelimit_reset="42")]
+    harness.start()
+    failed = await harness.record.wait(LinkFailed)
+    assert (failed.fault, failed.retry_in_s) == (Fault.RATE_LIMITED, 42)
+
+
+async def test_defect_ends_the_run(harness, monkeypatch):
+    """A task of the fleet that dies takes the run with it instead of going unnoticed."""
+    monkeypatch.setattr(fleet.StormBreaker, "tick", lambda *_: 1 / 0)
+    harness.start()
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(harness.running, 5)

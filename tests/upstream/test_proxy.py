@@ -1,0 +1,50 @@
+"""Which proxy is chosen."""
+
+import pytest
+
+from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.upstream.proxy import choose_proxy
+
+WSS = "wss://msg-frontier.feishu.cn/ws?ticket=t"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("setting", "env", "url", "expected"),
+    [
+        ("", {"HTTPS_PROXY": "http://p:1"}, WSS, None),
+        ("http://p:1", {}, WSS, "http://p:1"),
+        ("http://u:w@p:1", {"NO_PROXY": "example.com"}, WSS, "http://u:w@p:1"),
+        ("http://p:1", {"NO_PROXY": ".feishu.cn"}, WSS, None),
+        ("http://p:1", {"NO_PROXY": "*"}, WSS, None),
+        ("http://p:1", {"no_proxy": "127.0.0.1"}, "ws://127.0.0.1:99/ws", None),
+        ("env", {}, WSS, None),
+        ("env", {"HTTPS_PROXY": "http://p:1"}, WSS, "http://p:1"),
+        ("env", {"https_proxy": "http://p:1"}, "https://open.feishu.cn/", "http://p:1"),
+        ("env", {"HTTP_PROXY": "http://p:1"}, WSS, None),
+        ("env", {"HTTP_PROXY": "http://p:1"}, "ws://x/", "http://p:1"),
+        ("env", {"ALL_PROXY": "http://p:1"}, WSS, "http://p:1"),
+        ("env", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "feishu.cn"}, WSS, None),
+    ],
+)
+def test_choice(environment, setting, env, url, expected):
+    """The setting, else the environment, except for what NO_PROXY names."""
+    for name, value in env.items():
+        environment.setenv(name, value)
+    assert choose_proxy(setting, url) == expected
+
+
+@pytest.mark.parametrize("setting", ["socks5://u:hunter2@p:1", "https://p:1", "p:1", "http://"])
+def test_unusable(setting):
+    """A proxy of another kind is a configuration error without its password."""
+    with pytest.raises(FeishuWsError) as caught:
+        choose_proxy(setting, WSS)
+    assert caught.value.fault is Fault.CONFIG_INVALID
+    assert "hunter2" not in caught.value.detail
