@@ -1,0 +1,205 @@
+"""A consumer that reads events for ever: connects, greets, reads, and connects again.
+
+There is no background task: whoever iterates or calls does the connecting. One
+connection at a time; a delivery belongs to the connection it came over.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from feishu_ws.client.address import find_socket
+from feishu_ws.client.connection import Connection, open_connection
+from feishu_ws.client.delivery import Delivery
+from feishu_ws.client.errors import Disconnected, NotAllowed, Superseded
+from feishu_ws.wire.native import Code, HelloResult, RpcError, decode_params
+
+GREETING_TIMEOUT_S: Final = 10.0  # the daemon answers at once, unless its disk hangs
+FIRST_WAIT_S: Final = 0.1
+LONGEST_WAIT_S: Final = 2.0
+MAY_PASS: Final = frozenset({Code.CONSUMER_CONFLICT, Code.FULL, Code.INTERNAL_ERROR})
+"""Refusals of a hello that another try may not meet."""
+PERMISSION_TRIES: Final = 3  # a daemon that is just starting binds first and sets the mode then
+
+
+class Consumer:
+    """A named reader of events. Iterate over it, settle what it gives.
+
+    ::
+
+        async with Consumer("astrbot") as consumer:
+            async for delivery in consumer:
+                print(delivery.event.type, delivery.message)
+                await delivery.settle()
+
+    Args:
+        name: 1 to 64 of `a-z 0-9 _ . -`; its cursor in the journal bears it.
+        path: The daemon's socket; None looks at `$FEISHU_WS_SOCKET` and the usual places.
+        types: Globs over event types; None means all.
+        start: Where a new consumer begins: resume, latest, earliest or a position.
+        window: Deliveries not yet settled; None takes the daemon's own.
+        durable: False reads along without a cursor; nothing is kept for such a reader.
+        force: Move the cursor of an existing consumer to `start`, once.
+        reconnect: False raises `Disconnected` where it would connect again.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str | None = None,
+        *,
+        types: Iterable[str] | None = None,
+        start: str | int = "resume",
+        window: int | None = None,
+        durable: bool = True,
+        force: bool = False,
+        reconnect: bool = True,
+    ) -> None:
+        self.name = name
+        self.greeting: HelloResult | None = None
+        """What the daemon said of itself when it last was greeted."""
+        self.trouble: Exception | None = None
+        """Why there is no connection at the moment, None while there is one."""
+        self._path = path
+        self._types = None if types is None else list(types)
+        self._start = start
+        self._window = window
+        self._durable = durable
+        self._force = force
+        self._reconnect = reconnect
+        self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
+        self._closing = asyncio.Event()
+        self._failures = 0
+        self._refusals = 0
+        self._last = 0
+
+    # -- reading ------------------------------------------------------------------------
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        while not self._closing.is_set():
+            connection = await self._connected()
+            found = await connection.next_event() if connection else None
+            if connection and found:
+                raw, params = found
+                self._last = max(self._last, params.position)
+                return Delivery(connection, bytes(raw), params)
+        raise StopAsyncIteration
+
+    async def call(self, method: str, params: Any = None) -> Any:
+        """Send any request of CONTRACT 5 and return its result, decoded.
+
+        Connects first if need be.
+
+        Raises:
+            Disconnected: The daemon went away before it answered, or this is closed.
+            Superseded: Another process has taken over the name.
+            RpcError: The daemon refused.
+        """
+        connection = await self._connected()
+        if connection is None:
+            raise Disconnected("closed", f"consumer {self.name} is closed, expected it open")
+        return msgspec.json.decode(await connection.call(method, {} if params is None else params))
+
+    async def aclose(self) -> None:
+        """Say what is still to be settled and close; iteration ends."""
+        self._closing.set()
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    # -- connecting ---------------------------------------------------------------------
+
+    async def _connected(self) -> Connection | None:
+        """Return a living, greeted connection; None once this is closed."""
+        async with self._connecting:
+            if self._connection is not None and self._connection.end:
+                await self._bury(self._connection)
+            while self._connection is None and not self._closing.is_set():
+                try:
+                    self._connection = await self._connect()
+                except (Disconnected, NotAllowed, RpcError) as exc:
+                    self._judge(exc)
+                    await self._wait()
+            if self._closing.is_set() and self._connection is not None:
+                await self._connection.close()
+            return None if self._closing.is_set() else self._connection
+
+    async def _bury(self, connection: Connection) -> None:
+        self._connection = None
+        if connection.end == "superseded":
+            await connection.close()
+            self._closing.set()
+            raise Superseded(self.name)
+        gone = connection.gone("more events")
+        await connection.close()
+        self._judge(gone)
+        await self._wait()
+
+    def _judge(self, exc: Disconnected | NotAllowed | RpcError) -> None:
+        """Raise what another try would meet again."""
+        self.trouble = exc
+        self._failures += 1
+        if not self._reconnect:
+            raise exc
+        if isinstance(exc, RpcError) and exc.code not in MAY_PASS:
+            raise exc
+        self._refusals += isinstance(exc, NotAllowed)
+        if self._refusals >= PERMISSION_TRIES:
+            raise exc
+
+    async def _wait(self) -> None:
+        """Wait longer after each failure, at random between the half and the whole."""
+        longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**self._failures)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest * random.uniform(0.5, 1)):  # noqa: S311  # no secret
+                await self._closing.wait()
+
+    async def _connect(self) -> Connection:
+        connection = await open_connection(self._path or find_socket(os.environ))
+        try:
+            async with asyncio.timeout(GREETING_TIMEOUT_S):
+                answer = await connection.call("hello", self._hello())
+            self.greeting = decode_params(answer, HelloResult)
+        except TimeoutError as exc:
+            await connection.close()
+            seen = f"no answer to hello in {GREETING_TIMEOUT_S:.15g} s, expected one"
+            raise Disconnected("timeout", seen) from exc
+        except BaseException:
+            await connection.close()
+            raise
+        self.trouble, self._failures, self._refusals = None, 0, 0
+        self._force = False  # once: the cursor goes its own way from here
+        return connection
+
+    def _hello(self) -> dict[str, Any]:
+        params: dict[str, Any] = {"consumer": self.name, "start": self._start}
+        if not self._durable:
+            params["durable"] = False
+            params["start"] = self._last + 1 if self._last else self._start
+        if self._types is not None:
+            params["types"] = self._types
+        if self._window is not None:
+            params["window"] = self._window
+        if self._force:
+            params["force"] = True
+        return params
