@@ -1,0 +1,51 @@
+"""`feishu-ws check`: what is in force and where it comes from, or everything wrong at once."""
+
+import argparse
+import json
+import os
+import sys
+
+from feishu_ws.cli.render import Cell, Paint, table
+from feishu_ws.config import Loaded, effective, load
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the effective settings and warnings.
+
+    Raises:
+        ConfigError: Something is not valid; it names everything that is not.
+    """
+    loaded = load(args.config, os.environ)
+    print(json.dumps(_as_json(loaded), ensure_ascii=False) if args.json else _as_text(loaded))
+    return 0
+
+
+def _as_json(loaded: Loaded) -> dict[str, object]:
+    settings = {
+        key: {"value": _plain(value), "source": source} for key, value, source in effective(loaded)
+    }
+    return {"config": loaded.path, "settings": settings, "warnings": list(loaded.warnings)}
+
+
+def _plain(shown: str) -> object:
+    """Return the value that was shown as JSON, else the text: only `<redacted>` is none."""
+    try:
+        return json.loads(shown)
+    except ValueError:
+        return shown
+
+
+def _as_text(loaded: Loaded) -> str:
+    paint = Paint(sys.stdout)
+    rows = [_row(*row) for row in effective(loaded)]
+    lines = [f"configuration: {loaded.path or 'environment and defaults'}"]
+    lines += table(rows, paint)
+    lines += [f"{paint('warning', 'warn')}: {warning}" for warning in loaded.warnings]
+    lines.append(paint("valid", "good"))
+    return "\n".join(lines)
+
+
+def _row(key: str, value: str, source: str) -> list[Cell]:
+    by_default = source == "default"
+    style = "dim" if by_default else ""
+    return [Cell(key, "name"), Cell(value, style), Cell("" if by_default else source, "dim")]

@@ -1,0 +1,173 @@
+"""`feishu-ws status`: what the daemon says of itself."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from feishu_ws.cli.reach import refusal, socket_of
+from feishu_ws.cli.render import Cell, Paint, age, local_time_ms, size, table
+from feishu_ws.client import RpcError, ask
+from feishu_ws.events.summary import printable
+
+Status = Mapping[str, Any]
+Rows = Sequence[Sequence[Cell]]
+
+NOTHING: Final = "-"
+MAX_LOSSES: Final = 8  # the newest of those the daemon tells
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask and print.
+
+    Raises:
+        Disconnected: No daemon is there.
+    """
+    path = socket_of(args)
+    try:
+        status = asyncio.run(ask(path, "status"))
+    except RpcError as exc:
+        raise refusal(exc, path) from exc
+    print(json.dumps(status, ensure_ascii=False) if args.json else describe(status, sys.stdout))
+    return 0
+
+
+def describe(status: Status, stream: Any) -> str:
+    """Return the status for people; what an older or newer daemon leaves out is left out."""
+    paint = Paint(stream)
+    now_ms = status.get("now_ms", 0)
+    sections = (
+        _head(status, now_ms),
+        _faults(status),
+        _links(status, now_ms),
+        _journal(status, now_ms),
+        _consumers(status, now_ms),
+        _losses(status),
+    )
+    lines: list[str] = []
+    for title, rows in sections:
+        if title:
+            lines.append(paint(title.text, title.style))
+        lines += table(rows, paint)
+    return "\n".join(lines)
+
+
+Section = tuple[Cell | None, Rows]
+
+
+def _head(status: Status, now_ms: int) -> Section:
+    up = _since(status.get("started_ms"), now_ms)
+    name = f"feishu-ws {_text(status, 'version')}  app {_text(status, 'app_id')}  up {up}"
+    is_ready = bool(status.get("ready"))
+    state = (
+        Cell("ready", "good") if is_ready else Cell(f"not ready: {_text(status, 'fault')}", "bad")
+    )
+    return Cell(name, "bold"), [[state]]
+
+
+def _faults(status: Status) -> Section:
+    rows = []
+    for fault in status.get("faults", ()):
+        lasted = age(fault.get("lasted_s", 0))
+        what = f"{_text(fault, 'title')}, for {lasted}; try: {_text(fault, 'hint')}"
+        rows.append([Cell(_text(fault, "fault"), "bad"), Cell(what)])
+    return (Cell("faults", "bold") if rows else None), rows
+
+
+def _links(status: Status, now_ms: int) -> Section:
+    links = status.get("links", ())
+    live = sum(link.get("state") == "connected" for link in links)
+    head = [
+        Cell(name, "dim") for name in ("link", "state", "for", "last frame", "failures", "fault")
+    ]
+    rows = [head] + [_link(link, now_ms) for link in links]
+    title = Cell(f"links: {live} of {status.get('links_wanted', len(links))} live", "bold")
+    return title, rows if links else []
+
+
+def _link(link: Status, now_ms: int) -> list[Cell]:
+    state = _text(link, "state")
+    retry_ms = link.get("retry_at_ms") or 0
+    fault = _text(link, "fault")
+    if retry_ms > now_ms:
+        fault += f", again in {age((retry_ms - now_ms) / 1000)}"
+    return [
+        Cell(_text(link, "link")),
+        Cell(state, "good" if state == "connected" else "warn"),
+        Cell(_since(link.get("since_ms"), now_ms)),
+        Cell(_ago(link.get("last_frame_ms"), now_ms)),
+        Cell(_text(link, "failures")),
+        Cell(fault),
+    ]
+
+
+def _journal(status: Status, now_ms: int) -> Section:
+    journal = status.get("journal") or {}
+    events = f"positions {journal.get('first', 0)} to {journal.get('last', 0)}"
+    used = f"{size(journal.get('size_bytes', 0))} of {size(journal.get('limit_bytes', 0))}"
+    rows = [
+        [Cell("path"), Cell(_text(journal, "path"))],
+        [Cell("holds"), Cell(f"{events}, {used}, {journal.get('dead_letters', 0)} dead letters")],
+        [Cell("last event"), Cell(_ago(status.get("last_event_ms"), now_ms))],
+    ]
+    if journal.get("fault"):
+        rows.append([Cell("fault"), Cell(_text(journal, "fault"), "bad")])
+    return Cell("journal", "bold"), rows
+
+
+def _consumers(status: Status, now_ms: int) -> Section:
+    consumers = status.get("consumers", ())
+    names = ("consumer", "state", "cursor", "pending", "in flight", "oldest", "types")
+    head = [Cell(name, "dim") for name in names]
+    rows = [head] + [_consumer(consumer, now_ms) for consumer in consumers]
+    return Cell(f"consumers: {len(consumers)}", "bold"), rows if consumers else []
+
+
+def _consumer(consumer: Status, now_ms: int) -> list[Cell]:
+    kind = "reading along" if consumer.get("durable") is False else ""
+    kind = "declared" if consumer.get("declared") else kind
+    here = consumer.get("connected")
+    state = ", ".join(filter(None, ["connected" if here else "away", kind]))
+    return [
+        Cell(_text(consumer, "name"), "name"),
+        Cell(state, "good" if here else "warn"),
+        Cell(_text(consumer, "cursor")),
+        Cell(_text(consumer, "pending")),
+        Cell(_text(consumer, "in_flight")),
+        Cell(_ago(consumer.get("oldest_pending_ms"), now_ms)),
+        Cell(printable(" ".join(map(str, consumer.get("types", ()))))),
+    ]
+
+
+def _losses(status: Status) -> Section:
+    losses = list(status.get("losses", ()))[:MAX_LOSSES]
+    head = [Cell(name, "dim") for name in ("lost at", "link", "lived", "fault", "detail")]
+    return (Cell("recent losses", "bold"), [head, *map(_loss, losses)]) if losses else (None, [])
+
+
+def _loss(loss: Status) -> list[Cell]:
+    lived_s = loss.get("lived_s")
+    times = loss.get("times") or 1
+    fault = _text(loss, "fault") + (f", {times} times" if times > 1 else "")
+    return [
+        Cell(local_time_ms(loss.get("at_ms", 0))),
+        Cell(_text(loss, "link")),
+        Cell(NOTHING if lived_s is None else age(lived_s)),
+        Cell(fault),
+        Cell(_text(loss, "detail")),
+    ]
+
+
+def _text(of: Status, key: str) -> str:
+    value = of.get(key)
+    return NOTHING if value is None or value == "" else printable(str(value))
+
+
+def _since(wall_ms: int | None, now_ms: int) -> str:
+    return age((now_ms - wall_ms) / 1000) if wall_ms else NOTHING
+
+
+def _ago(wall_ms: int | None, now_ms: int) -> str:
+    return f"{age((now_ms - wall_ms) / 1000)} ago" if wall_ms else NOTHING

@@ -1,0 +1,53 @@
+"""`feishu-ws tail`: events as they arrive. It has no cursor and disturbs nobody."""
+
+import argparse
+import asyncio
+import sys
+from contextlib import suppress
+from typing import Final
+
+from feishu_ws.cli.eventline import event_line
+from feishu_ws.cli.reach import refusal, socket_of
+from feishu_ws.cli.render import Paint, tame_json
+from feishu_ws.client import Consumer, Delivery, RpcError
+
+NAME: Final = "tail"  # without a cursor names may be shared
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print events until --max, the end of the daemon, or an interrupt.
+
+    Raises:
+        Disconnected: No daemon is there, or it went away.
+    """
+    with suppress(KeyboardInterrupt):  # how one ends it
+        asyncio.run(_tail(args, socket_of(args)))
+    return 0
+
+
+async def _tail(args: argparse.Namespace, path: str) -> None:
+    consumer = Consumer(
+        NAME, path, types=args.types, start=args.start, durable=False, reconnect=False
+    )
+    try:
+        async with consumer:
+            await _print(consumer, args.max, as_json=args.json)
+    except RpcError as exc:
+        raise refusal(exc, path) from exc
+
+
+async def _print(consumer: Consumer, most: int | None, *, as_json: bool) -> None:
+    paint, printed = Paint(sys.stdout), 0
+    async for delivery in consumer:
+        line = _verbatim(delivery) if as_json else event_line(delivery, paint)
+        print(line, flush=True)
+        delivery.settle_soon()  # makes room in the window
+        printed += 1
+        if printed == most:
+            return
+
+
+def _verbatim(delivery: Delivery) -> str:
+    """Return the params as they came; on a terminal, in a spelling it does not obey."""
+    line = delivery.raw.decode()
+    return tame_json(line) if sys.stdout.isatty() else line

@@ -1,0 +1,176 @@
+"""`feishu-ws status`: what a daemon says of itself, for people and programs."""
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feishu_ws.cli.status import describe
+
+NOW_MS = 1_774_004_591_415
+STATUS = {
+    "version": "0.1.0",
+    "app_id": "cli_a",
+    "started_ms": NOW_MS - 11_520_000,
+    "now_ms": NOW_MS,
+    "ready": True,
+    "fault": None,
+    "faults": [
+        {
+            "fault": "pong_overdue",
+            "title": "nothing came back",
+            "lasted_s": 75,
+            "hint": "look at the NAT",
+        }
+    ],
+    "links": [
+        {
+            "link": 0,
+            "state": "connected",
+            "since_ms": NOW_MS - 61_000,
+            "last_frame_ms": NOW_MS - 2_000,
+            "failures": 0,
+            "fault": None,
+            "retry_at_ms": 0,
+        },
+        {
+            "link": 1,
+            "state": "backing_off",
+            "since_ms": NOW_MS - 3_000,
+            "last_frame_ms": 0,
+            "failures": 4,
+            "fault": "connect_failed",
+            "retry_at_ms": NOW_MS + 2_500,
+        },
+    ],
+    "links_wanted": 2,
+    "journal": {
+        "path": "/var/lib/feishu-ws/journal.db",
+        "first": 5,
+        "last": 5021,
+        "size_bytes": 12_900_000,
+        "limit_bytes": 1024**3,
+        "dead_letters": 3,
+        "fault": None,
+    },
+    "last_event_ms": NOW_MS - 4_000,
+    "consumers": [
+        {
+            "name": "astrbot",
+            "connected": True,
+            "durable": True,
+            "declared": True,
+            "cursor": 5018,
+            "pending": 3,
+            "in_flight": 2,
+            "oldest_pending_ms": NOW_MS - 1_000,
+            "types": ["*"],
+        },
+        {
+            "name": "tail",
+            "connected": False,
+            "durable": False,
+            "declared": False,
+            "cursor": 5021,
+            "pending": 0,
+            "in_flight": 0,
+            "oldest_pending_ms": 0,
+            "types": ["im.*", "drive.*"],
+        },
+    ],
+    "losses": [
+        {
+            "at_ms": NOW_MS - 61_000,
+            "link": 1,
+            "fault": "connection_lost",
+            "lived_s": 812.4,
+            "detail": "reset\x1b",
+            "times": 1,
+        },
+        {
+            "at_ms": NOW_MS - 62_000,
+            "link": 1,
+            "fault": "connect_failed",
+            "lived_s": None,
+            "detail": "",
+            "times": 7,
+        },
+    ],
+}
+
+TEXT = """\
+feishu-ws 0.1.0  app cli_a  up 3 h 12 min
+  ready
+faults
+  pong_overdue  nothing came back, for 1 min; try: look at the NAT
+links: 1 of 2 live
+  link  state        for    last frame  failures  fault
+  0     connected    1 min  2 s ago     0         -
+  1     backing_off  3 s    -           4         connect_failed, again in 2 s
+journal
+  path        /var/lib/feishu-ws/journal.db
+  holds       positions 5 to 5021, 12.3 MiB of 1.0 GiB, 3 dead letters
+  last event  4 s ago
+consumers: 2
+  consumer  state                cursor  pending  in flight  oldest   types
+  astrbot   connected, declared  5018    3        2          1 s ago  *
+  tail      away, reading along  5021    0        0          -        im.* drive.*
+recent losses
+  lost at              link  lived   fault                    detail
+  2026-03-20 11:02:10  1     13 min  connection_lost          reset\\x1b
+  2026-03-20 11:02:09  1     -       connect_failed, 7 times  -
+"""
+
+
+async def test_the_status_is_told_to_people(command, daemon):
+    """Links, ages, journal, consumers and recent losses, aligned, and nothing that steers."""
+    daemon.status = STATUS
+
+    assert await command("status", "--socket", daemon.path) == (0, TEXT, "")
+    assert daemon.calls == [("status", {})]
+
+
+async def test_the_status_is_told_to_programs_as_it_is(command, daemon):
+    """The daemon's own object, unknown fields included."""
+    daemon.status = STATUS | {"new": [1]}
+
+    code, out, err = await command("status", "--json", "--socket", daemon.path)
+
+    assert (code, err) == (0, "")
+    assert json.loads(out) == STATUS | {"new": [1]}
+
+
+async def test_a_daemon_that_refuses_is_told(command, daemon):
+    """With its own words."""
+    daemon.refuse["status"] = {"code": -32006, "message": "not for you"}
+
+    code, _, err = await command("status", "--socket", daemon.path)
+
+    assert code == 69
+    assert err.startswith("feishu-ws: the daemon refused with -32006: not for you, expected")
+
+
+def test_a_status_that_is_not_ready_says_why():
+    """The fault stands beside it."""
+    text = describe(STATUS | {"ready": False, "fault": "disk_full"}, io.StringIO())
+
+    assert text.splitlines()[1] == "  not ready: disk_full"
+
+
+@pytest.mark.parametrize("missing", STATUS)
+def test_what_an_older_daemon_leaves_out_is_left_out(missing):
+    """No key is needed."""
+    assert describe({k: v for k, v in STATUS.items() if k != missing}, io.StringIO())
+
+
+@given(
+    st.dictionaries(st.sampled_from(["ready", "version", "app_id", "fault"]), st.text() | st.none())
+)
+def test_nothing_at_all_is_fine(status):
+    """Whatever is there is shown on lines of its own."""
+    text = describe(status, io.StringIO())
+
+    assert text.startswith("feishu-ws ")
+    assert "\x1b" not in text
