@@ -32,21 +32,21 @@ AGAIN: Final = 500  # Feishu sends it again: 15 s, 5 min, 1 h, 6 h later
 
 
 class _Waiting:
-    """A payload that is not answered yet."""
+    """A payload whose commit is under way.
 
-    __slots__ = ("answer", "deadline_s", "event", "is_answered")
+    Attributes:
+        is_answered: Feishu was told.
+        is_decided: The journal said what became of it.
+    """
+
+    __slots__ = ("answer", "deadline_s", "event", "is_answered", "is_decided")
 
     def __init__(self, event: Event, answer: Answer, deadline_s: float) -> None:
         self.event = event
         self.answer = answer
         self.deadline_s = deadline_s
         self.is_answered = False
-
-    def tell(self, code: int, data: bytes | None = None) -> None:
-        """Answer, unless that was done."""
-        if not self.is_answered:
-            self.is_answered = True
-            self.answer(code, data)
+        self.is_decided = False
 
 
 class Intake:
@@ -68,11 +68,14 @@ class Intake:
         self._clock = clock
         self._tally = tally
         self._observe = observe
-        self._events: deque[_Waiting] = deque()
+        self._events: deque[_Waiting] = deque()  # in the order of their deadlines
         self._callbacks: deque[_Waiting] = deque()
+        self._undecided = 0
         self._timer: asyncio.TimerHandle | None = None
         self._slow_since_s: float | None = None
         self._answers = _Answers()
+        self.unanswered = 0
+        """How many payloads wait for their answer."""
         self.last_event_ms = 0
         self.clock_offset_s = 0.0
 
@@ -87,6 +90,8 @@ class Intake:
         envelope = open_envelope(payload)
         event = Event(envelope, payload, now_ms, dedupe_keys(envelope, payload))
         self._tally.events_received[envelope.type] += 1
+        self.unanswered += 1
+        self._undecided += 1
         if envelope.is_callback:
             waiting = _Waiting(event, answer, self._in(self._settings.callback_timeout_s))
             self._callbacks.append(waiting)
@@ -100,26 +105,34 @@ class Intake:
     def _in(self, seconds: float) -> float:
         return self._clock.monotonic() + seconds
 
+    def _tell(self, waiting: _Waiting, code: int, data: bytes | None = None) -> None:
+        """Answer, unless that was done."""
+        if not waiting.is_answered:
+            waiting.is_answered = True
+            self.unanswered -= 1
+            waiting.answer(code, data)
+
     # -- after the commit -----------------------------------------------------------------
 
     def _event_stored(self, waiting: _Waiting, outcome: Outcome) -> None:
         self._count(waiting, outcome)
-        waiting.tell(AGAIN if outcome.verdict is Verdict.REFUSED else OK)
-        _forget_answered(self._events)
+        self._tell(waiting, AGAIN if outcome.verdict is Verdict.REFUSED else OK)
+        _forget_decided(self._events)
 
     def _count(self, waiting: _Waiting, outcome: Outcome) -> None:
+        waiting.is_decided = True
+        self._undecided -= 1
         if outcome.verdict is Verdict.REFUSED:
-            self._tally.events_refused[outcome.fault or Fault.INTERNAL] += 1
+            if not waiting.is_answered:
+                self._tally.events_refused[outcome.fault or Fault.INTERNAL] += 1
             return
         if outcome.verdict is Verdict.DUPLICATE:
             self._tally.events_duplicate += 1
         else:
             self._tally.events_stored += 1
             self._count_transit(waiting.event)
-        if self._slow_since_s is not None and not waiting.is_answered:
-            lasted_s = self._clock.monotonic() - self._slow_since_s
-            self._slow_since_s = None
-            self._observe(JournalRecovered(Fault.JOURNAL_SLOW, lasted_s))
+        if not (waiting.is_answered and self._undecided):  # in time, or the last that was not
+            self._note_recovery()
 
     def _count_transit(self, event: Event) -> None:
         created_ms = event.envelope.created_ms
@@ -134,11 +147,12 @@ class Intake:
     def _callback_stored(self, waiting: _Waiting, outcome: Outcome) -> None:
         self._count(waiting, outcome)
         if outcome.verdict is Verdict.REFUSED:
-            waiting.tell(AGAIN)
+            self._tell(waiting, AGAIN)
         elif outcome.verdict is Verdict.DUPLICATE:
             self._answer_duplicate(waiting)
         elif not waiting.is_answered:
             self._await_reply(waiting, outcome.position)
+        _forget_decided(self._callbacks)
 
     def _await_reply(self, waiting: _Waiting, position: int) -> None:
         """The event is durable: wait for the first reply, or give the default in time."""
@@ -147,9 +161,8 @@ class Intake:
         def answer(data: bytes, result: str) -> None:
             timer.cancel()
             self._tally.callbacks[result] += 1
-            waiting.tell(OK, data)
+            self._tell(waiting, OK, data)
             self._answers.give(waiting.event.keys, data)
-            _forget_answered(self._callbacks)
 
         def default() -> None:
             self._dispatcher.stop_awaiting(position)
@@ -161,48 +174,57 @@ class Intake:
 
     def _answer_duplicate(self, waiting: _Waiting) -> None:
         """Give a repeated callback what the first copy got or gets."""
-        self._answers.ask(
-            waiting.event.keys,
-            lambda data: waiting.tell(
-                OK, self._settings.callback_default if data is None else data
-            ),
-        )
+
+        def answer(data: bytes | None) -> None:
+            self._tell(waiting, OK, self._settings.callback_default if data is None else data)
+
+        self._answers.ask(waiting.event.keys, answer)
 
     # -- deadlines ------------------------------------------------------------------------
 
     def _arm(self) -> None:
+        """See to it that the next deadline is kept."""
         heads = [line[0].deadline_s for line in (self._events, self._callbacks) if line]
-        if heads and self._timer is None:
-            left_s = max(min(heads) - self._clock.monotonic(), 0.0)
-            self._timer = asyncio.get_running_loop().call_later(left_s, self._sweep)
+        if not heads:
+            return
+        loop = asyncio.get_running_loop()
+        at = loop.time() + max(min(heads) - self._clock.monotonic(), 0.0)
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(at, self._sweep)
 
     def _sweep(self) -> None:
         """Tell Feishu to send again what was not committed in time."""
         self._timer = None
         now_s = self._clock.monotonic()
         for line in (self._events, self._callbacks):
-            while line and (line[0].is_answered or line[0].deadline_s <= now_s):
+            while line and (line[0].is_decided or line[0].deadline_s <= now_s):
                 waiting = line.popleft()
-                if not waiting.is_answered and waiting.event.position == 0:
+                if not waiting.is_decided:
                     self._too_slow(waiting, now_s)
         self._arm()
 
     def _too_slow(self, waiting: _Waiting, now_s: float) -> None:
         self._tally.events_refused[Fault.JOURNAL_SLOW] += 1
-        waiting.tell(AGAIN)
+        self._tally.callbacks["late"] += waiting.event.envelope.is_callback
+        self._tell(waiting, AGAIN)
         if self._slow_since_s is None:
             self._slow_since_s = now_s
-            self._observe(JournalFaulted(Fault.JOURNAL_SLOW, "a commit takes longer than 2.8 s"))
+            detail = "a commit takes longer than Feishu waits"
+            self._observe(JournalFaulted(Fault.JOURNAL_SLOW, detail))
 
-    @property
-    def unanswered(self) -> int:
-        """How many payloads wait for their answer."""
-        return sum(not w.is_answered for line in (self._events, self._callbacks) for w in line)
+    def _note_recovery(self) -> None:
+        if self._slow_since_s is not None:
+            lasted_s = self._clock.monotonic() - self._slow_since_s
+            self._slow_since_s = None
+            self._observe(JournalRecovered(Fault.JOURNAL_SLOW, lasted_s))
 
 
-def _forget_answered(line: deque[_Waiting]) -> None:
-    """Let go of payloads that were answered; they come back in about the order they went."""
-    while line and line[0].is_answered:
+def _forget_decided(line: deque[_Waiting]) -> None:
+    """Let go of payloads the journal decided on; they come back in about the order they went."""
+    while line and line[0].is_decided:
         line.popleft()
 
 
@@ -222,8 +244,8 @@ class _Answers:
         """The first copy was answered: so are the duplicates that wait."""
         for tell in self._expected.pop(keys[0], ()):
             tell(data)
+        self._bytes += len(data) - len(self._given.pop(keys[0], b""))
         self._given[keys[0]] = data
-        self._bytes += len(data)
         while len(self._given) > MAX_ANSWERS or self._bytes > MAX_ANSWER_BYTES:
             _, old = self._given.popitem(last=False)
             self._bytes -= len(old)

@@ -38,12 +38,17 @@ class DaemonProcess:
             **{f"FEISHU_WS_{key}".upper(): str(value) for key, value in settings.items()},
         }
 
-    def start(self, *, prefix=(), wait=True):
+    def start(self, *, prefix=(), wait=True, pass_fds=()):
         """Start it; with `wait`, return once the socket answers."""
         command = [*prefix, sys.executable, "-m", "feishu_ws", "run"]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=pass_fds,
             )
         if wait:
             self.wait_until_answering()
@@ -140,11 +145,17 @@ class ConsumerProcess:
     def notes(self):
         """Return what it noted, as (kind, position, event id) in order."""
         notes = []
+        if not self.log_path.exists():
+            return notes
         for line in self.log_path.read_text().splitlines():
             fields = line.split()
             if len(fields) == 3:  # a note cut short by SIGKILL says nothing
                 notes.append((fields[0], int(fields[1]), fields[2]))
         return notes
+
+    def received(self):
+        """Return the positions it received, in order."""
+        return [position for kind, position, _ in self.notes() if kind == "R"]
 
     def __enter__(self):
         return self

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from feishu_ws.cli.main import build_parser
+from feishu_ws.cli.parser import build_parser
 from tools.tables import README, filled
 
 from feishu_ws.faults import CATALOGUE, Exit, Fault

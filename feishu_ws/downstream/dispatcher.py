@@ -1,11 +1,11 @@
 """Hands events to consumers: every consumer a cursor, live from memory, behind from disk.
 
-The rules are in `progress.py`, who reads in `seats.py`; this file carries them out.
+The rules are in `progress.py`, who reads in `seats.py`, what there is to read in
+`supply.py`; this file carries them out.
 Invariants:
 
 - No consumer waits for another, and nothing upstream waits for any of them.
 - A settle changes the journal only for positions this consumer was handed.
-- Reads of one consumer: at most one at a time, at most one batch in memory.
 """
 
 import asyncio
@@ -14,14 +14,12 @@ from typing import Final
 
 from feishu_ws.clock import Clock
 from feishu_ws.downstream.progress import Verdict
-from feishu_ws.downstream.recent import Batch, Recent
 from feishu_ws.downstream.seats import Outlet, Seat, Seats
 from feishu_ws.downstream.settings import DeliverySettings
-from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.downstream.supply import Supply
 from feishu_ws.happenings import (
     ConsumerConnected,
     ConsumerDisconnected,
-    ConsumerFaulted,
     EventBuried,
     Observer,
 )
@@ -31,7 +29,8 @@ from feishu_ws.tally import Tally
 from feishu_ws.wire.native import Code, HelloParams, RpcError
 
 MAX_REASON_BYTES: Final = 256  # of a reject, CONTRACT 5
-READ_AGAIN_S: Final = 1.0  # after the journal could not be read
+STEPS_PER_TURN: Final = 256  # events for one consumer before the loop has its turn: some 5 ms
+MAX_UNTOLD: Final = 256  # passed spans the journal is not told of; a settle takes them along
 
 
 class Dispatcher:
@@ -51,9 +50,11 @@ class Dispatcher:
         self._clock = clock
         self._tally = tally
         self._observe = observe
-        self._recent = Recent(journal.last)
+        self._supply = Supply(journal, clock=clock, go_on=self._pump)
         self._awaited: dict[int, Callable[[bytes], None]] = {}
-        self.seats = Seats(journal, settings, clock=clock, observe=observe)
+        self.may_expire = True
+        """False while the wall clock cannot be trusted: then nothing is too old (CONTRACT 8)."""
+        self.seats = Seats(journal, settings, clock=clock, observe=observe, wake=self._pump)
         journal.subscribe(self._publish)
 
     def reconfigure(self, settings: DeliverySettings) -> None:
@@ -61,47 +62,57 @@ class Dispatcher:
         self._settings = self.seats.settings = settings
         for seat in self.seats.all():
             seat.progress.settings = settings
+            self._pump(seat)  # the window may be larger, a deadline sooner
 
     # -- consumers come and go ------------------------------------------------------------
 
-    async def attach(self, outlet: Outlet, hello: HelloParams) -> tuple[Seat, int]:
+    async def attach(self, outlet: Outlet, hello: HelloParams) -> tuple[Seat, int | None]:
         """Give a connection its seat; return it and the cursor. Deliveries begin with `start`.
 
         Raises:
             RpcError: Bad params, a conflict, or too many consumers.
+            FeishuWsError: The journal cannot be read.
         """
         return await self.seats.take(outlet, hello)
 
     def start(self, seat: Seat, outlet: Outlet, uid: int | None) -> None:
         """Begin to deliver; called after the hello was answered."""
-        if seat.durable and seat.outlet is not outlet:  # superseded while it was answered
+        if seat.outlet is not outlet:  # superseded while it was answered
             return
-        seat.outlet = outlet
         behind = max(self._journal.last - seat.progress.read_through, 0)
         self._observe(
             ConsumerConnected(seat.name, seat.durable, seat.progress.read_through, behind, uid)
         )
+        for position in list(self._awaited):
+            event = self._supply.get(position)
+            if event is not None and seat.durable:
+                self._hand_live(seat, event)
         self._pump(seat)
 
     def detach(self, seat: Seat, outlet: Outlet, cause: str) -> None:
         """A connection ended."""
         if seat.outlet is not outlet:
             return
-        seat.outlet = None
-        self.seats.taps.discard(seat)
         unsettled = seat.progress.in_flight
         if seat.durable:
             self._count_disconnect(seat)
+        self._vacate(seat, cause, unsettled)
+
+    def _vacate(self, seat: Seat, cause: str, unsettled: int) -> None:
+        seat.outlet = None
+        seat.batch = None
+        self.seats.taps.discard(seat)
+        if seat.timer is not None:
+            seat.timer.cancel()
+            seat.timer = None
+        if seat.durable:
             self._flush_passed(seat)
             self._journal.seen(seat.name, self._clock.wall_ms(), connected=False)
         self._observe(ConsumerDisconnected(seat.name, cause, unsettled, seat.durable))
 
     def _count_disconnect(self, seat: Seat) -> None:
-        was_isolated = seat.progress.is_isolated
-        counted = seat.progress.disconnected(self._clock.monotonic())
-        if seat.progress.is_isolated and not was_isolated:
-            detail = "three connections in a row ended on the same event; now one event at a time"
-            self._observe(ConsumerFaulted(seat.name, Fault.CONSUMER_POISONED, detail))
+        with self.seats.watching(seat):
+            counted = seat.progress.disconnected(self._clock.monotonic())
         if counted is not None:
             position, attempt = counted
             is_last = attempt.count >= self._settings.max_attempts
@@ -140,7 +151,7 @@ class Dispatcher:
         Raises:
             RpcError: `UNKNOWN_POSITION` if it is not out.
         """
-        if not seat.progress.is_out(position):
+        if not seat.progress.is_in_flight(position):
             raise RpcError(
                 Code.UNKNOWN_POSITION, f"position {position} is not delivered and unsettled here"
             )
@@ -184,6 +195,7 @@ class Dispatcher:
         """Give the answer to a callback; False if it is late, unknown or not the first."""
         on_reply = self._awaited.get(position) if seat.progress.is_out(position) else None
         if on_reply is None:
+            self._tally.callbacks["late"] += 1
             return False
         del self._awaited[position]
         on_reply(data)
@@ -194,7 +206,7 @@ class Dispatcher:
     def _publish(self, events: Sequence[Event]) -> None:
         """Take in events that were just committed."""
         for event in events:
-            self._recent.add(event)
+            self._supply.add(event)
             if event.envelope.is_callback:
                 self._hand_callback(event)
         for seat in self.seats.all():
@@ -203,15 +215,24 @@ class Dispatcher:
 
     def _hand_callback(self, event: Event) -> None:
         """Hand a callback over at once, ahead of the backlog and outside the window."""
-        reply_by_ms = event.received_ms + round(self._settings.callback_timeout_s * 1000)
-        if self._clock.wall_ms() >= reply_by_ms:
+        if self._clock.wall_ms() < self._reply_by_ms(event):
+            for seat in self.seats.durable.values():
+                if seat.outlet is not None:
+                    self._hand_live(seat, event)
+
+    def _hand_live(self, seat: Seat, event: Event) -> None:
+        position = event.position
+        if not (seat.wanted.names(event.envelope) and seat.progress.may_go_live(position)):
             return
-        now_s = self._clock.monotonic()
-        for seat in self.seats.durable.values():
-            if seat.outlet is not None and seat.wanted.names(event.envelope):
-                attempt = seat.progress.hand(event, now_s, is_live=True)
-                seat.outlet.deliver(event, attempt, reply_by_ms, late=False)
-                self._arm(seat)
+        if position <= seat.replay_through:  # a replay never asks for a reply
+            return
+        assert seat.outlet is not None
+        attempt = seat.progress.hand(event, self._clock.monotonic(), is_live=True)
+        seat.outlet.deliver(event, attempt, self._reply_by_ms(event), late=False)
+        self._arm(seat)
+
+    def _reply_by_ms(self, event: Event) -> int:
+        return event.received_ms + round(self._settings.callback_timeout_s * 1000)
 
     def resume(self, seat: Seat) -> None:
         """The outlet has room again."""
@@ -222,12 +243,24 @@ class Dispatcher:
         if seat.is_pumping:  # an outlet that answers while it is spoken to
             return
         seat.is_pumping = True
+        steps = 0
         try:
-            while seat.outlet is not None and seat.outlet.has_room() and self._step(seat):
-                pass
+            while seat.outlet is not None and seat.outlet.has_room() and steps < STEPS_PER_TURN:
+                if not self._step(seat):
+                    break
+                steps += 1
         finally:
             seat.is_pumping = False
+        if steps == STEPS_PER_TURN and not seat.is_queued:
+            seat.is_queued = True
+            asyncio.get_running_loop().call_soon(self._pump_on, seat)
+        if seat.progress.passed_spans > MAX_UNTOLD:
+            self._flush_passed(seat)
         self._arm(seat)
+
+    def _pump_on(self, seat: Seat) -> None:
+        seat.is_queued = False
+        self._pump(seat)
 
     def _step(self, seat: Seat) -> bool:
         """Send or pass over one event; False when nothing can be done now."""
@@ -237,47 +270,41 @@ class Dispatcher:
         again = progress.next_again(self._clock.monotonic())
         if again is not None:
             return self._send_again(seat, again)
-        if not progress.may_read_on() or progress.read_through >= self._recent.last:
+        if not progress.may_read_on() or progress.read_through >= self._supply.last:
             return False
-        event = self._after(seat, progress.read_through)
+        event = self._supply.after(seat, progress.read_through)
         if event is None:
-            self._read(seat, progress.read_through)
             return False
         progress.pass_over(event.position - 1)  # numbers that do not exist any more
         self._send_first(seat, event)
         return True
 
-    def _after(self, seat: Seat, position: int) -> Event | None:
-        """Return the event that follows `position`, if memory can tell."""
-        event = self._recent.get(position + 1)
-        if event is None and seat.batch is not None:
-            event = seat.batch.first_above(position)
-            if event is None:
-                seat.batch = None
-        return event
-
     def _send_first(self, seat: Seat, event: Event) -> None:
-        progress = seat.progress
-        if progress.is_done(event.position):
-            progress.skip_done(event.position)
+        progress, position = seat.progress, event.position
+        if progress.is_done(position):
+            progress.skip_done(position)
         elif not seat.wanted.names(event.envelope):
-            progress.pass_over(event.position)
-        elif self._is_expired(event) and seat.durable:
+            progress.pass_over(position)
+        elif wait_s := progress.wait_s(position, self._clock.wall_ms()):
+            progress.postpone(event, wait_s, self._clock.monotonic())
+        elif self._is_expired(seat, event):
             progress.hand(event, self._clock.monotonic())
-            self._bury(seat, event.position, DeadReason.EXPIRED, Attempt(0))
+            self._expire(seat, position)
         else:
             self._send(seat, event)
 
+    def _expire(self, seat: Seat, position: int) -> None:
+        known = seat.progress.attempts.get(position, Attempt(0))
+        self._bury(seat, position, DeadReason.EXPIRED, known)
+
     def _send_again(self, seat: Seat, position: int) -> bool:
-        event = self._after(seat, position - 1)
+        event = self._supply.after(seat, position - 1)
         if event is None:
-            self._read(seat, position - 1)
             return False
         if event.position != position:  # removed for space meanwhile
             seat.progress.bury(position, self._clock.monotonic())
-        elif self._is_expired(event):
-            known = seat.progress.attempts.get(position, Attempt(0))
-            self._bury(seat, position, DeadReason.EXPIRED, known)
+        elif self._is_expired(seat, event):
+            self._expire(seat, position)
         else:
             self._tally.events_redelivered += 1
             self._send(seat, event)
@@ -290,44 +317,29 @@ class Dispatcher:
         if not seat.durable:  # no cursor, so nothing to settle and no window
             seat.progress.bury(event.position, now_s)
             seat.progress.take_passed()
-        seat.outlet.deliver(event, attempt, None, late=event.envelope.is_callback)
+        reply_by_ms, late = self._timing(seat, event)
+        seat.outlet.deliver(event, attempt, reply_by_ms, late=late)
 
-    def _is_expired(self, event: Event) -> bool:
-        limit_s = self._settings.max_age_s
+    def _timing(self, seat: Seat, event: Event) -> tuple[int | None, bool]:
+        """Return until when a callback may be replied to, None if it may not, and if it is late."""
+        if not event.envelope.is_callback:
+            return None, False
+        reply_by_ms = self._reply_by_ms(event)
+        is_in_time = self._clock.wall_ms() < reply_by_ms
+        if not seat.durable:
+            return None, not is_in_time
+        is_awaited = event.position in self._awaited and event.position > seat.replay_through
+        return (reply_by_ms, False) if is_in_time and is_awaited else (None, True)
+
+    def _is_expired(self, seat: Seat, event: Event) -> bool:
+        """Whether an event is too old to deliver; nothing is to who reads along or again."""
+        if not (seat.durable and self.may_expire) or event.position <= seat.replay_through:
+            return False
+        settings = self._settings
+        age_s = (self._clock.wall_ms() - event.received_ms) / 1000
         if event.envelope.is_callback:
-            limit_s = self._settings.late_callback_s
-        return bool(limit_s) and self._clock.wall_ms() - event.received_ms > limit_s * 1000
-
-    # -- reading what is not in memory ----------------------------------------------------
-
-    def _read(self, seat: Seat, after: int) -> None:
-        if seat.reading is None:
-            seat.reading = asyncio.get_running_loop().create_task(
-                self._fill(seat, after), name=f"read-{seat.name}"
-            )
-
-    async def _fill(self, seat: Seat, after: int) -> None:
-        """Read one batch above `after`, then go on sending."""
-        progress = seat.progress
-        try:
-            reading = await self._journal.read(after)
-        except FeishuWsError:  # the journal counts it and shows it as its fault
-            await self._clock.sleep(READ_AGAIN_S)
-        else:
-            if progress is seat.progress:  # else the cursor moved meanwhile
-                seat.batch = Batch(after, reading)
-                if not reading.events:
-                    self._note_end(seat, after, reading.through)
-        seat.reading = None
-        self._pump(seat)
-
-    def _note_end(self, seat: Seat, after: int, through: int) -> None:
-        """There is nothing above `after`: what was expected there was removed."""
-        progress = seat.progress
-        if after >= progress.read_through:
-            progress.pass_over(through)
-        elif progress.is_out(after + 1):
-            progress.bury(after + 1, self._clock.monotonic())
+            return age_s > max(settings.late_callback_s, settings.callback_timeout_s)
+        return bool(settings.max_age_s) and age_s > settings.max_age_s
 
     # -- time -----------------------------------------------------------------------------
 
@@ -375,9 +387,10 @@ class Dispatcher:
     def say_bye(self, reason: str) -> None:
         """Tell every consumer that this is the end; settles are still taken."""
         for seat in self.seats.all():
-            outlet, seat.outlet = seat.outlet, None
-            if seat.timer is not None:
-                seat.timer.cancel()
+            if seat.reading is not None:
+                seat.reading.cancel()
+                seat.reading = None
+            outlet, unsettled = seat.outlet, seat.progress.in_flight
             if outlet is not None:
-                self._flush_passed(seat)
+                self._vacate(seat, reason, unsettled)
                 outlet.bye(reason)

@@ -12,6 +12,7 @@ import pwd
 import socket
 import stat
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -20,12 +21,14 @@ from feishu_ws.downstream.dispatcher import Dispatcher
 from feishu_ws.downstream.session import Session
 from feishu_ws.downstream.settings import SocketSettings
 from feishu_ws.faults import Fault, FeishuWsError
-from feishu_ws.happenings import Observer
+from feishu_ws.happenings import ClientRefused, Observer
+from feishu_ws.wire.native import Code, RpcError
 
 MAX_CLIENTS: Final = 64
 BACKLOG: Final = 128
+DIRECTORY_MODE: Final = 0o755  # who may connect is for the mode of the socket to say
 PROBE_S: Final = 1.0  # a live daemon accepts at once
-_UCRED: Final = struct.Struct("3i")
+_UCRED: Final = struct.Struct("iII")  # pid, uid, gid
 _UNMAPPED: Final = ["0", "0", "4294967295"]
 
 
@@ -38,7 +41,7 @@ class NativeSocket:
         dispatcher: Dispatcher,
         *,
         app_id: str,
-        journal_id: Callable[[], str],
+        journal_id: str,
         status: Callable[[], dict[str, Any]],
         observe: Observer,
         passed: socket.socket | None = None,
@@ -54,6 +57,7 @@ class NativeSocket:
         self._empty = asyncio.Event()
         self._server: asyncio.AbstractServer | None = None
         self._uids: frozenset[int] | None = None
+        self._is_stopping = False
 
     @property
     def path(self) -> str:
@@ -68,30 +72,36 @@ class NativeSocket:
         """
         self._uids = _allowed_uids(self._settings.allow_users)
         listener = self._passed or _listen(self._settings)
+        # From 3.13 on asyncio would unlink the file itself, also that of a socket passed to us.
+        options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(self._session, sock=listener)
+        self._server = await loop.create_unix_server(self._session, sock=listener, **options)
 
     def _session(self) -> Session:
         return Session(
             self._dispatcher,
             app_id=self._app_id,
-            journal_id=self._journal_id(),
+            journal_id=self._journal_id,
             status=self._status,
             observe=self._observe,
             admit=self._admit,
             dismiss=self._dismiss,
         )
 
-    def _admit(self, session: Session) -> str | None:
+    def _admit(self, session: Session) -> RpcError | None:
         """Return why a client may not stay, None if it may."""
         connection = session.transport.get_extra_info("socket")
         _, session.uid, _ = _UCRED.unpack(
             connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         )
+        if self._is_stopping:
+            return RpcError(Code.NOT_ALLOWED, "the daemon stops")
         if self._uids is not None and session.uid not in self._uids:
-            return "uid"
+            self._observe(ClientRefused("uid", session.uid))
+            return RpcError(Code.NOT_ALLOWED, f"uid {session.uid} is not allowed")
         if len(self._sessions) >= MAX_CLIENTS:
-            return "full"
+            self._observe(ClientRefused("full", session.uid))
+            return RpcError(Code.FULL, f"there are {MAX_CLIENTS} clients, the most there can be")
         self._sessions.add(session)
         self._empty.clear()
         return None
@@ -100,6 +110,7 @@ class NativeSocket:
         """Accept no more, say bye, read settles for up to `settle_s`, and close."""
         if self._server is None:
             return
+        self._is_stopping = True
         self._server.close()
         self._dispatcher.say_bye("shutdown")
         for session in list(self._sessions):
@@ -141,7 +152,7 @@ def _allowed_uids(users: tuple[str, ...]) -> frozenset[int] | None:
     uids = {0, os.getuid()}
     for user in users:
         try:
-            uids.add(int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid)
+            uids.add(int(user) if user.isascii() and user.isdigit() else pwd.getpwnam(user).pw_uid)
         except KeyError as exc:
             raise FeishuWsError(
                 Fault.CONFIG_INVALID,
@@ -155,22 +166,37 @@ def _listen(settings: SocketSettings) -> socket.socket:
     path = settings.path
     _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o777 & ~settings.mode)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        listener.bind(str(path))
-        path.chmod(settings.mode)
+        _make_directory(path.parent)
+        _bind(listener, path, settings.mode)
         if settings.group:
             os.chown(path, -1, grp.getgrnam(settings.group).gr_gid)
         listener.listen(BACKLOG)
     except (OSError, KeyError) as exc:
         listener.close()
-        reason = exc.strerror if isinstance(exc, OSError) else f"no group {settings.group!r}"
+        reason = _reason(exc) if isinstance(exc, OSError) else f"no group {settings.group!r}"
         raise FeishuWsError(Fault.SOCKET_FAILED, f"cannot listen on {path}: {reason}") from exc
-    finally:
-        os.umask(mask)
     listener.setblocking(False)  # noqa: FBT003 the library's signature
     return listener
+
+
+def _make_directory(path: Path) -> None:
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(DIRECTORY_MODE)
+
+
+def _bind(listener: socket.socket, path: Path, mode: int) -> None:
+    mask = os.umask(0o777 & ~mode)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(mask)
+    path.chmod(mode)
+
+
+def _reason(exc: OSError) -> str:
+    return exc.strerror or str(exc)  # a path that is too long has no errno
 
 
 def _remove_stale(path: Path) -> None:
@@ -184,19 +210,21 @@ def _remove_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as exc:
-        raise FeishuWsError(Fault.SOCKET_FAILED, f"cannot look at {path}: {exc.strerror}") from exc
+        raise FeishuWsError(Fault.SOCKET_FAILED, f"cannot look at {path}: {_reason(exc)}") from exc
     if not stat.S_ISSOCK(mode):
         raise FeishuWsError(Fault.SOCKET_FAILED, f"{path} exists and is no socket")
     owner = _who_answers(path)
     if owner is not None:
-        raise FeishuWsError(
-            Fault.SOCKET_IN_USE, f"process {owner} listens on {path}, expected it free"
-        )
+        raise FeishuWsError(Fault.SOCKET_IN_USE, f"{owner} listens on {path}, expected it free")
     path.unlink(missing_ok=True)
 
 
-def _who_answers(path: Path) -> int | None:
-    """Return the pid that listens on a socket file, None if nobody does."""
+def _who_answers(path: Path) -> str | None:
+    """Return who listens on a socket file, None if nobody does.
+
+    Raises:
+        FeishuWsError: `socket_failed` where that cannot be told.
+    """
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     probe.settimeout(PROBE_S)
     try:
@@ -204,10 +232,12 @@ def _who_answers(path: Path) -> int | None:
         pid, _, _ = _UCRED.unpack(
             probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         )
+    except (TimeoutError, BlockingIOError):  # its backlog is full
+        return "a process too busy to accept"
     except OSError as exc:
         if exc.errno in {errno.ECONNREFUSED, errno.ENOENT}:
             return None
-        raise FeishuWsError(Fault.SOCKET_FAILED, f"cannot probe {path}: {exc}") from exc
+        raise FeishuWsError(Fault.SOCKET_FAILED, f"cannot probe {path}: {_reason(exc)}") from exc
     finally:
         probe.close()
-    return int(pid)
+    return f"process {pid}"

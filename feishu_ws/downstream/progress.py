@@ -14,19 +14,22 @@ Invariant: every position up to `read_through` is settled, passed over or out.
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from typing import Final
 
 import msgspec
 
+from feishu_ws.downstream.done import Done
 from feishu_ws.downstream.settings import MAX_REJECTED, DeliverySettings
-from feishu_ws.journal.spans import Spans
 from feishu_ws.model import Attempt, CompiledFilter, ConsumerRecord, Envelope, Event, Span
+from feishu_ws.wire.native import MAX_RETRY_IN_S
 
 FIRST_RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 300.0
+MAX_DOUBLINGS: Final = 9  # of the first retry: with them it is over `MAX_RETRY_S`
 STUCK_CONNECTIONS: Final = 3  # in a row; then one event at a time, to find the one that kills it
+_SLACK: Final = 64  # stale entries a heap may hold besides one per delivery
 
 
 class Handed(msgspec.Struct, gc=False):
@@ -66,10 +69,11 @@ class Progress:
         self.asked_window: int | None = None
         self.is_isolated = False
         self._out: dict[int, Handed] = {}
-        self._skip = Spans(record.cursor, record.ahead)
-        self._passed: list[Span] = []
-        self._due: list[tuple[float, int]] = []  # heap; stale entries are dropped when met
-        self._order: list[int] = []  # heap of positions in flight, likewise
+        self._unwanted: dict[int, Handed] = {}  # were out when a new filter did not name them
+        self._done = Done(record.cursor, record.ahead)
+        self._due: list[tuple[float, int]] = []  # heap of what waits for its time
+        self._ripe: list[int] = []  # heap of positions whose time has come
+        self._order: list[int] = []  # heap of positions in flight; stale entries in all three
         self._in_window = 0
         self._in_flight = 0
         self._rejected = 0
@@ -79,15 +83,24 @@ class Progress:
         self._stuck_at: int | None = None
         self._stuck_times = 0
 
-    def inherit(self, before: "Progress", wanted: CompiledFilter, now_s: float) -> None:
-        """Take over what is out from before a change of the filter, so that settles of it count."""
-        self.asked_window = before.asked_window
-        self.attempts = {**before.attempts, **self.attempts}
-        for handed in before.out():
-            if handed.position not in self._skip and wanted.names(handed.envelope):
-                self._out[handed.position] = handed
-                self._rejected += handed.is_rejected
-                self._put_back(handed, now_s if handed.due_s is None else handed.due_s)
+    def refilter(self, cursor: int, wanted: CompiledFilter, now_s: float) -> None:
+        """Take a new filter, which applies from the cursor on.
+
+        What is out and not wanted any more does not go out again, but a settle of it counts.
+
+        Args:
+            cursor: Where the journal says the consumer stands.
+            wanted: The new filter.
+            now_s: What is in flight goes out again from now on.
+        """
+        self._put_all_back(now_s)
+        self._done.begin_again(cursor)
+        self.read_through = self._done.cursor
+        self._unwanted = {p: h for p, h in self._out.items() if not wanted.names(h.envelope)}
+        for position, handed in self._unwanted.items():
+            del self._out[position]
+            self._rejected -= handed.is_rejected
+            handed.is_rejected = False
 
     # -- what may go out ------------------------------------------------------------------
 
@@ -110,46 +123,75 @@ class Progress:
         return self._rejected < MAX_REJECTED
 
     def next_again(self, now_s: float) -> int | None:
-        """Return the lowest position that is due to go out again."""
-        while self._due and self._due[0][0] <= now_s:
-            due_s, position = self._due[0]
-            handed = self._out.get(position)
-            if handed is not None and handed.due_s == due_s:
-                return position
-            heapq.heappop(self._due)
-        return None
+        """Return the lowest position that is due to go out again, None if none is."""
+        self._ripen(now_s)
+        while self._ripe and not self._is_due(self._ripe[0], now_s):
+            heapq.heappop(self._ripe)
+        return self._ripe[0] if self._ripe else None
+
+    def _is_due(self, position: int, now_s: float) -> bool:
+        handed = self._out.get(position)
+        return handed is not None and handed.due_s is not None and handed.due_s <= now_s
 
     def is_done(self, position: int) -> bool:
         """Whether an unread position needs no first delivery."""
-        return position in self._out or position in self._skip
-
-    def out(self) -> list[Handed]:
-        """Return what was delivered and is not settled."""
-        return list(self._out.values())
+        return position in self._out or position in self._done
 
     def is_out(self, position: int) -> bool:
         """Whether a position was delivered and is not settled."""
         return position in self._out
 
+    def is_in_flight(self, position: int) -> bool:
+        """Whether the consumer has a position now: delivered, not settled and not taken back."""
+        handed = self._out.get(position)
+        return handed is not None and handed.due_s is None
+
+    def may_go_live(self, position: int) -> bool:
+        """Whether a callback may be handed over at once: not if settled, in flight or rejected."""
+        handed = self._out.get(position)
+        if handed is None:
+            return position not in self._done
+        return handed.due_s is not None and not handed.is_rejected
+
     def pass_over(self, through: int) -> None:
         """Everything unread up to `through` is not for this consumer, or does not exist."""
-        first = self.read_through + 1
-        if through < first:
-            return
-        self.read_through = through
-        if self._passed and self._passed[-1][1] == first - 1:
-            first = self._passed.pop()[0]
-        self._passed.append((first, through))
+        if through > self.read_through:
+            self._done.pass_over(self.read_through + 1, through)
+            self.read_through = through
 
     def skip_done(self, position: int) -> None:
         """Read past a position that is settled or out already."""
         self.read_through = position
-        self._skip.add(self._skip.cursor + 1, position)  # what lies behind need not be known
 
     def take_passed(self) -> list[Span]:
-        """Return what was passed over since the last call."""
-        passed, self._passed = self._passed, []
-        return passed
+        """Return what was passed over and reached by the cursor since the last call."""
+        return self._done.take_reached()
+
+    @property
+    def passed_spans(self) -> int:
+        """How many spans `take_passed` would return."""
+        return self._done.reached
+
+    def wait_s(self, position: int, now_ms: int) -> float:
+        """Return how long an event rejected before a restart has to wait still."""
+        known = self.attempts.get(position)
+        left_ms = known.not_before_ms - now_ms if known else 0
+        return min(max(left_ms / 1000, 0.0), MAX_RETRY_IN_S)  # a clock that stepped back adds hours
+
+    def postpone(self, event: Event, wait_s: float, now_s: float) -> None:
+        """Let an event wait that was rejected before a restart."""
+        position = event.position
+        self.read_through = max(self.read_through, position)
+        self._out[position] = Handed(
+            position,
+            event.envelope,
+            now_s,
+            event.received_ms,
+            due_s=now_s + wait_s,
+            is_rejected=True,
+        )
+        self._rejected += 1
+        self._push_due(now_s + wait_s, position)
 
     def hand(self, event: Event, now_s: float, *, is_live: bool = False) -> int:
         """Note that an event goes out now; return its attempt number."""
@@ -164,7 +206,7 @@ class Progress:
         )
         self._in_flight += 1
         self._in_window += not is_live
-        heapq.heappush(self._order, position)
+        self._push_order(position)
         self._watch_oldest(now_s)
         return self.attempt(position)
 
@@ -177,26 +219,29 @@ class Progress:
 
     def settle(self, positions: Iterable[int], through: int | None, now_s: float) -> list[Handed]:
         """Settle what was delivered; return what this settles now. The rest is ignored."""
-        wanted = set(positions)
+        wanted = {p for p in positions if p in self._out or p in self._unwanted}
         if through is not None:
-            wanted.update(p for p in self._out if p <= through)
+            wanted.update(self._delivered_through(through))
         settled = [done for p in sorted(wanted) if (done := self._remove(p)) is not None]
         if settled:
             self.is_isolated = False
-            self._stuck_times = 0
             self._settled_meanwhile = True
             self._watch_oldest(now_s)
         return settled
 
+    def _delivered_through(self, through: int) -> Iterator[int]:
+        """What a settle `through` means: not what was taken back to come again later."""
+        yield from (p for p, h in self._out.items() if p <= through and not h.is_rejected)
+        yield from (p for p in self._unwanted if p <= through)
+
     def _remove(self, position: int) -> Handed | None:
-        done = self._out.pop(position, None)
+        done = self._out.pop(position, None) or self._unwanted.pop(position, None)
         if done is None:
             return None
         self._leave(done)
         self._rejected -= done.is_rejected
         self.attempts.pop(position, None)
-        if position > self.read_through:  # a live callback, ahead of the backlog
-            self._skip.add(position, position)
+        self._done.settle(position)
         return done
 
     def _leave(self, handed: Handed) -> None:
@@ -214,7 +259,8 @@ class Progress:
             return Verdict.BURY, attempt
         wait_s = retry_in_s
         if wait_s is None:
-            wait_s = min(FIRST_RETRY_S * 2 ** (attempt.count - 1), MAX_RETRY_S)
+            doublings = min(attempt.count - 1, MAX_DOUBLINGS)
+            wait_s = min(FIRST_RETRY_S * 2**doublings, MAX_RETRY_S)
         attempt = Attempt(attempt.count, now_ms + round(wait_s * 1000), reason)
         self.attempts[position] = attempt
         handed = self._out[position]
@@ -230,24 +276,39 @@ class Progress:
         return attempt
 
     def bury(self, position: int, now_s: float) -> None:
-        """Note that a position went to the dead letters."""
+        """Note that a position went to the dead letters, or does not exist any more."""
         self._remove(position)
         self._watch_oldest(now_s)
 
     def _put_back(self, handed: Handed, due_s: float) -> None:
         self._leave(handed)
         handed.due_s = due_s
-        handed.is_live = False
-        heapq.heappush(self._due, (due_s, handed.position))
+        self._push_due(due_s, handed.position)
+
+    # -- heaps ----------------------------------------------------------------------------
+
+    def _push_due(self, due_s: float, position: int) -> None:
+        heapq.heappush(self._due, (due_s, position))
+        if len(self._due) > 2 * len(self._out) + _SLACK:
+            out = self._out.values()
+            self._due = [(h.due_s, h.position) for h in out if h.due_s is not None]
+            heapq.heapify(self._due)
+
+    def _ripen(self, now_s: float) -> None:
+        while self._due and self._due[0][0] <= now_s:
+            heapq.heappush(self._ripe, heapq.heappop(self._due)[1])
+        if len(self._ripe) > 2 * len(self._out) + _SLACK:
+            self._ripe = sorted(p for p in self._out if self._is_due(p, now_s))
+
+    def _push_order(self, position: int) -> None:
+        heapq.heappush(self._order, position)
+        if len(self._order) > 2 * len(self._out) + _SLACK:
+            self._order = sorted(p for p, h in self._out.items() if h.due_s is None)
 
     # -- the timer of the oldest ----------------------------------------------------------
 
-    def _is_in_flight(self, position: int) -> bool:
-        handed = self._out.get(position)
-        return handed is not None and handed.due_s is None
-
     def _watch_oldest(self, now_s: float) -> None:
-        while self._order and not self._is_in_flight(self._order[0]):
+        while self._order and not self.is_in_flight(self._order[0]):
             heapq.heappop(self._order)
         oldest = self._order[0] if self._order else None
         if oldest != self._oldest:
@@ -264,7 +325,8 @@ class Progress:
 
         What is due already waits for room or window, and is sent when there is some.
         """
-        moments = [self._due[0][0]] if self._due and self._due[0][0] > now_s else []
+        self._ripen(now_s)
+        moments = [self._due[0][0]] if self._due else []
         if self._oldest is not None:
             moments.append(self._oldest_since_s + self.settings.ack_timeout_s)
         return min(moments, default=None)
@@ -290,10 +352,9 @@ class Progress:
 
     def superseded(self, now_s: float) -> None:
         """Another connection takes over: what is in flight goes to it at once."""
-        for handed in self._out.values():
-            if handed.due_s is None:
-                self._put_back(handed, now_s)
-        self._watch_oldest(now_s)
+        if self._oldest is not None:
+            self._note_stuck(self._oldest)
+        self._put_all_back(now_s)
 
     def disconnected(self, now_s: float) -> tuple[int, Attempt] | None:
         """The connection ended; return the delivery and attempt this counts for, if it does."""
@@ -303,8 +364,14 @@ class Progress:
             if self.is_isolated:
                 counted = oldest, self._count(oldest, "consumer went away")
             self._note_stuck(oldest)
-        self.superseded(now_s)
+        self._put_all_back(now_s)
         return counted
+
+    def _put_all_back(self, now_s: float) -> None:
+        for handed in self._out.values():
+            if handed.due_s is None:
+                self._put_back(handed, now_s)
+        self._watch_oldest(now_s)
 
     def _note_stuck(self, oldest: int) -> None:
         self._stuck_times = self._stuck_times + 1 if oldest == self._stuck_at else 1

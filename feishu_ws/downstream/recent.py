@@ -9,8 +9,8 @@ from typing import Final
 
 from feishu_ws.model import Event, Reading
 
-MAX_BYTES: Final = 8 * 1024 * 1024
-_OVERHEAD: Final = 1024  # an event's objects besides its payload
+MAX_BYTES: Final = 4 * 1024 * 1024  # about 1,000 messages: a consumer further behind reads the disk
+_OVERHEAD: Final = 1536  # an event's objects besides its payload and its encoded body
 
 
 class Recent:
@@ -29,9 +29,9 @@ class Recent:
             self._bytes = 0
         self.last = event.position
         self._events.append(event)
-        self._bytes += len(event.payload) + _OVERHEAD
+        self._bytes += _weight(event)
         while self._bytes > self._max_bytes and len(self._events) > 1:
-            self._bytes -= len(self._events.popleft().payload) + _OVERHEAD
+            self._bytes -= _weight(self._events.popleft())
 
     def get(self, position: int) -> Event | None:
         """Return the event at `position`, None if it is not (or no longer) here."""
@@ -39,6 +39,11 @@ class Recent:
             return None
         index = position - self._events[0].position
         return self._events[index] if 0 <= index < len(self._events) else None
+
+
+def _weight(event: Event) -> int:
+    """Return what an event takes in memory once its body is encoded, which repeats the payload."""
+    return 2 * len(event.payload) + _OVERHEAD
 
 
 class Batch:

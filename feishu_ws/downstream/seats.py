@@ -7,6 +7,8 @@ get a seat each and leave nothing behind.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 from feishu_ws.clock import Clock
@@ -15,6 +17,9 @@ from feishu_ws.downstream.recent import Batch
 from feishu_ws.downstream.settings import (
     CONFLICT_S,
     MAX_CONSUMERS,
+    MAX_POSITION,
+    MAX_TYPE_CHARS,
+    MAX_TYPES,
     MAX_WINDOW,
     SUPERSEDES_PER_MINUTE,
     DeliverySettings,
@@ -25,7 +30,8 @@ from feishu_ws.journal.contract import Journal
 from feishu_ws.model import ConsumerRecord, Event, Filter
 from feishu_ws.wire.native import Code, HelloParams, RpcError, is_consumer_name
 
-_STARTS: Final = "resume, latest, earliest or a position >= 1"
+GO_ON_S: Final = 0.1  # by then the newcomer has the seat; if it left, the one before goes on
+_STARTS: Final = f"resume, latest, earliest or a position from 1 to {MAX_POSITION}"
 
 
 class Outlet(Protocol):
@@ -45,7 +51,14 @@ class Outlet(Protocol):
 
 
 class Seat:
-    """A consumer in this process, connected or not."""
+    """A consumer in this process, connected or not.
+
+    Attributes:
+        batch: What was read from the disk and not sent yet.
+        replay_through: Up to here it was told to read again; what is old is sent all the same.
+        is_pumping: It is being sent to just now.
+        is_queued: It will be sent to in the loop's next turn.
+    """
 
     def __init__(self, name: str, wanted: Filter, progress: Progress, *, durable: bool) -> None:
         self.name = name
@@ -56,7 +69,9 @@ class Seat:
         self.batch: Batch | None = None
         self.reading: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.replay_through = 0
         self.is_pumping = False
+        self.is_queued = False
         self.supersedes: deque[float] = deque()
         self.conflict_until_s = 0.0
 
@@ -65,73 +80,122 @@ class Seats:
     """All seats, and the rules of taking one."""
 
     def __init__(
-        self, journal: Journal, settings: DeliverySettings, *, clock: Clock, observe: Observer
+        self,
+        journal: Journal,
+        settings: DeliverySettings,
+        *,
+        clock: Clock,
+        observe: Observer,
+        wake: Callable[[Seat], None],
     ) -> None:
         self._journal = journal
         self._clock = clock
         self._observe = observe
+        self._wake = wake
         self.settings = settings
         self.durable: dict[str, Seat] = {}
         self.taps: set[Seat] = set()
+        self._preparing: dict[str, asyncio.Task[None]] = {}
 
     def all(self) -> list[Seat]:
         """Return every seat, durable ones first."""
         return [*self.durable.values(), *self.taps]
 
-    async def take(self, outlet: Outlet, hello: HelloParams) -> tuple[Seat, int]:
-        """Give a connection its seat; return it and the cursor.
+    async def take(self, outlet: Outlet, hello: HelloParams) -> tuple[Seat, int | None]:
+        """Give a connection its seat; return it and the cursor, None where none is kept.
 
         Raises:
             RpcError: `INVALID_PARAMS`, `CONSUMER_CONFLICT` or `FULL`.
+            FeishuWsError: The journal cannot be read.
         """
         _check(hello)
         if not hello.durable:
-            return await self._take_tap(hello)
-        self._check_conflict(hello.consumer)
-        seat = await self._find(hello)
+            return await self._take_tap(outlet, hello), None
+        self._check_quarrel(hello.consumer)
+        await self._prepare(hello)
+        seat = self._seat(hello.consumer)
         self._turn_out(seat)
         seat.outlet = outlet
         seat.progress.asked_window = hello.window
         self._journal.seen(seat.name, self._clock.wall_ms(), connected=True)
         return seat, self._journal.consumers()[seat.name].cursor
 
-    async def _take_tap(self, hello: HelloParams) -> tuple[Seat, int]:
+    async def _take_tap(self, outlet: Outlet, hello: HelloParams) -> Seat:
         cursor = await self._cursor(hello.start)
         wanted = _wanted(Filter(), hello)
         record = ConsumerRecord(hello.consumer, wanted, cursor)
         seat = Seat(hello.consumer, wanted, Progress(record, self.settings), durable=False)
+        seat.outlet = outlet
         self.taps.add(seat)
-        return seat, cursor
-
-    async def _find(self, hello: HelloParams) -> Seat:
-        """Find or make a durable seat, after what the hello wishes is durable."""
-        known = self._journal.consumers().get(hello.consumer)
-        if known is None and len(self._journal.consumers()) >= MAX_CONSUMERS:
-            raise RpcError(Code.FULL, f"there are {MAX_CONSUMERS} consumers, the most there can be")
-        wanted = _wanted(known.filter if known else Filter(), hello)
-        cursor = await self._cursor(hello.start) if known is None or hello.force else None
-        if known is None or cursor is not None or wanted != known.filter:
-            declared = known is not None and known.declared
-            await self._journal.enroll(hello.consumer, wanted, cursor, declared=declared)
-            self._renew(hello.consumer, is_moved=cursor is not None)
-        seat = self.durable.get(hello.consumer)
-        if seat is None:
-            record = self._journal.consumers()[hello.consumer]
-            seat = Seat(hello.consumer, wanted, Progress(record, self.settings), durable=True)
-            self.durable[hello.consumer] = seat
         return seat
 
-    def _renew(self, name: str, *, is_moved: bool) -> None:
-        """Filter or cursor changed: read again from the cursor the journal now has."""
+    def _seat(self, name: str) -> Seat:
+        """Return the seat of a consumer the journal knows."""
         seat = self.durable.get(name)
         if seat is None:
+            record = self._journal.consumers()[name]
+            seat = Seat(name, record.filter, Progress(record, self.settings), durable=True)
+            self.durable[name] = seat
+        return seat
+
+    # -- what a hello changes in the journal ------------------------------------------------
+
+    async def _prepare(self, hello: HelloParams) -> None:
+        """Make durable what the hello wishes; one hello of a name at a time.
+
+        Raises:
+            RpcError: `FULL`.
+            FeishuWsError: The journal cannot be read.
+        """
+        name = hello.consumer
+        while (busy := self._preparing.get(name)) is not None:
+            await asyncio.wait([busy])
+        known = self._journal.consumers().get(name)
+        if (
+            known is not None
+            and not _moves(known, hello)
+            and _wanted(known.filter, hello) == known.filter
+        ):
             return
-        record = self._journal.consumers()[name]
-        before, seat.progress = seat.progress, Progress(record, self.settings)
+        if (
+            known is None
+            and len(self._journal.consumers().keys() | self._preparing) >= MAX_CONSUMERS
+        ):
+            raise RpcError(Code.FULL, f"there are {MAX_CONSUMERS} consumers, the most there can be")
+        # A task of its own: memory must follow the journal even if the client leaves meanwhile.
+        task = asyncio.get_running_loop().create_task(self._enroll(hello), name=f"enroll-{name}")
+        self._preparing[name] = task
+        task.add_done_callback(lambda done: self._prepared(name, done))
+        await asyncio.wait([task])
+        task.result()
+
+    def _prepared(self, name: str, task: asyncio.Task[None]) -> None:
+        del self._preparing[name]
+        if not task.cancelled():
+            task.exception()  # raised where it is awaited; nobody may, if the client left
+
+    async def _enroll(self, hello: HelloParams) -> None:
+        name = hello.consumer
+        known = self._journal.consumers().get(name)
+        wanted = _wanted(known.filter if known else Filter(), hello)
+        cursor = await self._cursor(hello.start) if _moves(known, hello) else None
+        declared = known is not None and known.declared
+        await self._journal.enroll(name, wanted, cursor, declared=declared)
+        seat = self._seat(name)
+        self._renew(seat, is_moved=cursor is not None)
+        if known is not None and cursor is not None:
+            seat.replay_through = self._journal.last
+        asyncio.get_running_loop().call_later(GO_ON_S, self._wake, seat)
+
+    def _renew(self, seat: Seat, *, is_moved: bool) -> None:
+        """Filter or cursor changed: read again from the cursor the journal now has."""
+        record = self._journal.consumers()[seat.name]
         seat.wanted = record.filter.compile()
         seat.batch = None
-        if not is_moved:
-            seat.progress.inherit(before, seat.wanted, self._clock.monotonic())
+        if is_moved:
+            seat.progress = Progress(record, self.settings)
+        else:
+            seat.progress.refilter(record.cursor, seat.wanted, self._clock.monotonic())
 
     async def _cursor(self, start: str | int) -> int:
         """Return the cursor for a `start`: everything up to it counts as settled."""
@@ -146,22 +210,14 @@ class Seats:
 
     # -- several connections with one name --------------------------------------------------
 
-    def _check_conflict(self, name: str) -> None:
+    def _check_quarrel(self, name: str) -> None:
+        """Refuse a newcomer where the connections of a name keep ending one another.
+
+        Raises:
+            RpcError: `CONSUMER_CONFLICT`.
+        """
         seat = self.durable.get(name)
-        if seat is not None and seat.outlet is not None:
-            self._check_quarrel(seat)
-
-    def _check_quarrel(self, seat: Seat) -> None:
-        if self._clock.monotonic() < seat.conflict_until_s:
-            raise RpcError(
-                Code.CONSUMER_CONFLICT,
-                f"consumer {seat.name} was taken over more than {SUPERSEDES_PER_MINUTE} times in"
-                f" {CONFLICT_S:.0f} s; give every process a name of its own",
-            )
-
-    def _turn_out(self, seat: Seat) -> None:
-        """End the connection that holds the seat, unless that happens too often."""
-        if seat.outlet is None:
+        if seat is None or seat.outlet is None:
             return
         now_s = self._clock.monotonic()
         while seat.supersedes and seat.supersedes[0] <= now_s - CONFLICT_S:
@@ -170,14 +226,36 @@ class Seats:
             seat.supersedes.clear()
             seat.conflict_until_s = now_s + CONFLICT_S
             detail = f"taken over {SUPERSEDES_PER_MINUTE} times in {CONFLICT_S:.0f} s"
-            self._observe(ConsumerFaulted(seat.name, Fault.CONSUMER_CONFLICT, detail))
-            self._check_quarrel(seat)
+            self._observe(ConsumerFaulted(name, Fault.CONSUMER_CONFLICT, detail))
+        if now_s < seat.conflict_until_s:
+            raise RpcError(
+                Code.CONSUMER_CONFLICT,
+                f"consumer {name} was taken over more than {SUPERSEDES_PER_MINUTE} times in"
+                f" {CONFLICT_S:.0f} s; give every process a name of its own",
+            )
+
+    def _turn_out(self, seat: Seat) -> None:
+        """End the connection that holds the seat, unless that happens too often."""
+        self._check_quarrel(seat.name)
+        if seat.outlet is None:
+            return
+        now_s = self._clock.monotonic()
         seat.supersedes.append(now_s)
         unsettled = seat.progress.in_flight
         outlet, seat.outlet = seat.outlet, None
-        seat.progress.superseded(now_s)
+        with self.watching(seat):
+            seat.progress.superseded(now_s)
         self._observe(ConsumerDisconnected(seat.name, "superseded", unsettled))
         outlet.bye("superseded")
+
+    @contextmanager
+    def watching(self, seat: Seat) -> Iterator[None]:
+        """Report it if what is done within makes the consumer get one event at a time."""
+        was_isolated = seat.progress.is_isolated
+        yield
+        if seat.progress.is_isolated and not was_isolated:
+            detail = "three connections in a row ended on the same event; now one event at a time"
+            self._observe(ConsumerFaulted(seat.name, Fault.CONSUMER_POISONED, detail))
 
 
 def _check(hello: HelloParams) -> None:
@@ -191,15 +269,36 @@ def _check(hello: HelloParams) -> None:
             Code.INVALID_PARAMS,
             f"params.consumer is {hello.consumer[:80]!r}, expected 1 to 64 of a-z 0-9 _ . -",
         )
+    _check_types(hello.types or [])
     start = hello.start
     if start not in ("resume", "latest", "earliest") and not (
-        isinstance(start, int) and start >= 1
+        isinstance(start, int) and 1 <= start <= MAX_POSITION
     ):
         raise RpcError(Code.INVALID_PARAMS, f"params.start is {start!r}, expected {_STARTS}")
     if hello.window is not None and not 1 <= hello.window <= MAX_WINDOW:
         raise RpcError(
             Code.INVALID_PARAMS, f"params.window is {hello.window}, expected 1 to {MAX_WINDOW}"
         )
+
+
+def _check_types(types: list[str]) -> None:
+    """Refuse a filter that would take long to compile, now and at every start.
+
+    Raises:
+        RpcError: `INVALID_PARAMS`.
+    """
+    longest = max(map(len, types), default=0)
+    if len(types) > MAX_TYPES or longest > MAX_TYPE_CHARS:
+        raise RpcError(
+            Code.INVALID_PARAMS,
+            f"params.types has {len(types)} globs, the longest of {longest} characters,"
+            f" expected up to {MAX_TYPES} of up to {MAX_TYPE_CHARS}",
+        )
+
+
+def _moves(known: ConsumerRecord | None, hello: HelloParams) -> bool:
+    """Whether a hello says where its consumer stands; one that resumes stands where it stood."""
+    return known is None or (hello.force and hello.start != "resume")
 
 
 def _wanted(known: Filter, hello: HelloParams) -> Filter:

@@ -1,35 +1,37 @@
-"""One client of the native socket: its lines in, its answers and deliveries out.
+"""One client of the native socket: what its lines mean, its answers and deliveries.
 
-Deliveries of one loop turn leave in one write. A client that does not read is not
-waited for: deliveries pause at `MAX_UNSENT`, and if its own answers pile up beyond
-that it is told `slow` and closed.
+Source of the protocol: CONTRACT 5. A line that is not JSON, or too long, ends this
+client; everything else is answered with an error object.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
 from feishu_ws import __version__
+from feishu_ws.downstream.connection import Connection
 from feishu_ws.downstream.dispatcher import Dispatcher
 from feishu_ws.downstream.seats import Seat
 from feishu_ws.events.cloudevent import encode_body
 from feishu_ws.events.times import rfc3339_ms
+from feishu_ws.faults import FeishuWsError
 from feishu_ws.happenings import ClientRefused, Observer
 from feishu_ws.model import Event
 from feishu_ws.wire import native
 from feishu_ws.wire.native import Call, Code, NotJsonError, RpcError
 
-MAX_UNSENT: Final = 8 * 1024 * 1024
-LOW_UNSENT: Final = 1024 * 1024  # deliveries go on below this
-BYE_S: Final = 1.0  # how long settles are read after the bye
+MAX_UNANSWERED: Final = 256  # requests of one client that wait for the disk; then it is not read
+CLOSED: Final = "closed"
+_AFTER_BYE: Final = frozenset({"settle", "reply", "reject"})
 _EMPTY: Final = msgspec.Raw(b"{}")
 
 Status = Callable[[], dict[str, Any]]
 
 
-class Session(asyncio.Protocol):
+class Session(Connection):
     """A connected client, an `Outlet` once it said hello."""
 
     def __init__(
@@ -40,9 +42,10 @@ class Session(asyncio.Protocol):
         journal_id: str,
         status: Status,
         observe: Observer,
-        admit: Callable[["Session"], str | None],
+        admit: Callable[["Session"], RpcError | None],
         dismiss: Callable[["Session"], None],
     ) -> None:
+        super().__init__()
         self._dispatcher = dispatcher
         self._app_id = app_id
         self._journal_id = journal_id
@@ -51,87 +54,97 @@ class Session(asyncio.Protocol):
         self._admit = admit
         self._dismiss = dismiss
         self._seat: Seat | None = None
-        self._cause = "closed"
-        self._buffer = bytearray()
-        self._out: list[bytes] = []
-        self._is_flushing = False
-        self._is_paused = False
-        self._is_leaving = False
-        self._is_greeting = False
-        self._closing: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._cause = CLOSED
+        self._greeting: asyncio.Task[None] | None = None
+        self._unanswered = 0
         self.uid: int | None = None
 
     # -- the connection -------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit the client or close it at once."""
-        self._loop = asyncio.get_running_loop()
-        self._transport = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
         refusal = self._admit(self)
-        if refusal is not None:
-            self._observe(ClientRefused(refusal, self.uid))
-            self._is_leaving = True
-            self._transport.abort()
+        if refusal is None:
             return
-        self._transport.set_write_buffer_limits(high=MAX_UNSENT, low=LOW_UNSENT)
+        if refusal.code == Code.FULL:
+            self.leave(native.encode_error(None, refusal))
+            self.transport.close()
+        else:
+            self.is_leaving = True
+            self.transport.abort()
 
-    @property
-    def transport(self) -> asyncio.Transport:
-        """The connection itself."""
-        return self._transport
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
-        del exc
-        self._is_leaving = True
-        self._out.clear()
-        if self._closing is not None:
-            self._closing.cancel()
-        if self._seat is not None:
-            self._dispatcher.detach(self._seat, self, self._cause)
+    def on_lost(self) -> None:
+        """The client is gone; what it asked for last is not worth waiting for."""
+        if self._greeting is not None:
+            self._greeting.cancel()
+        self._give_up_seat()
         self._dismiss(self)
 
-    def pause_writing(self) -> None:
-        """More than `MAX_UNSENT` waits in the transport."""
-        self._is_paused = True
+    def on_half_close(self) -> None:
+        """It can settle nothing any more, so it gets no more deliveries."""
+        self._give_up_seat()
 
-    def resume_writing(self) -> None:
-        """The client reads again."""
-        self._is_paused = False
+    def on_too_long(self) -> None:
+        """End a client that sends no lines."""
+        text = f"a line is longer than {native.MAX_LINE_TO_DAEMON} bytes"
+        self._end_protocol(RpcError(Code.INVALID_REQUEST, text))
+
+    def on_slow(self) -> None:
+        """End a client that asks and does not read."""
+        self._observe(ClientRefused("slow", self.uid))
+        self._end("slow")
+
+    def on_room(self) -> None:
+        """Deliver on."""
         if self._seat is not None:
             self._dispatcher.resume(self._seat)
 
-    def data_received(self, data: bytes) -> None:
-        """Take complete lines out of what came."""
-        self._buffer += data
-        if b"\n" not in data:
-            if len(self._buffer) > native.MAX_LINE_TO_DAEMON:
-                self._end("protocol")
-            return
-        *lines, rest = bytes(self._buffer).split(b"\n")
-        self._buffer = bytearray(rest)
-        for line in lines:
-            if self._transport.is_closing():
-                return
-            if len(line) > native.MAX_LINE_TO_DAEMON:
-                self._end("protocol")
-                return
-            if line.strip():
-                self._line(line)
+    def is_busy(self) -> bool:
+        """Whether enough of its requests wait for the disk."""
+        return self._unanswered >= MAX_UNANSWERED
+
+    def owes_answers(self) -> bool:
+        """Whether a request is still to be answered."""
+        return self._unanswered > 0
+
+    # -- the end --------------------------------------------------------------------------
+
+    def bye(self, reason: str) -> None:
+        """Say goodbye, stop sending, and read settles for a moment more; see `Outlet`."""
+        if self._cause == CLOSED:
+            self._cause = reason
+        self.leave(native.encode_call("bye", {"reason": reason}))
+
+    def _end(self, reason: str) -> None:
+        """Say goodbye of our own accord: the seat is free at once."""
+        self._cause = reason
+        self._give_up_seat()
+        self.bye(reason)
+
+    def _end_protocol(self, error: RpcError) -> None:
+        if not self.is_leaving:
+            self._observe(ClientRefused("line", self.uid))
+        self.send(native.encode_error(None, error))
+        self._end("protocol")
+
+    def _give_up_seat(self) -> None:
+        if self._seat is not None:
+            self._dispatcher.detach(self._seat, self, self._cause)
 
     # -- lines in -------------------------------------------------------------------------
 
-    def _line(self, line: bytes) -> None:
+    def handle(self, line: bytes) -> None:
+        """Obey one line."""
         try:
             call = native.parse_call(line)
         except NotJsonError as error:
-            self._send(native.encode_error(None, RpcError(Code.PARSE_ERROR, f"no JSON: {error}")))
-            self._end("protocol")
+            self._end_protocol(RpcError(Code.PARSE_ERROR, f"no JSON: {error}"))
             return
         except RpcError as error:
-            answer_to, error.data = error.data, None
-            self._send(native.encode_error(answer_to, error))
+            self.send(native.encode_error(error.rpc_id, error))
+            return
+        if self.is_leaving and call.method not in _AFTER_BYE:
             return
         try:
             self._obey(call)
@@ -146,45 +159,56 @@ class Session(asyncio.Protocol):
 
     def _refuse(self, call: Call, error: RpcError) -> None:
         if call.wants_result:
-            self._send(native.encode_error(call.id, error))
+            self.send(native.encode_error(call.id, error))
 
     def _result(self, call: Call, result: Any) -> None:
         if call.wants_result:
-            self._send(native.encode_result(call.id, result))
+            self.send(native.encode_result(call.id, result))
 
-    def _result_after(self, call: Call, durable: Awaitable[None] | None) -> None:
+    def _result_after(self, call: Call, durable: asyncio.Future[None] | None) -> None:
         """Answer once it is durable."""
         if durable is None:
             self._result(call, _EMPTY)
             return
-        asyncio.ensure_future(durable).add_done_callback(lambda _: self._result(call, _EMPTY))
+        self._unanswered += 1
+        durable.add_done_callback(partial(self._now_durable, call))
+
+    def _now_durable(self, call: Call, durable: asyncio.Future[None]) -> None:
+        self._unanswered -= 1
+        if not durable.cancelled():
+            self._result(call, _EMPTY)
+        self.go_on()
 
     def _seated(self) -> Seat:
         if self._seat is None:
             raise RpcError(Code.NOT_GREETED, "say hello first")
         return self._seat
 
+    # -- hello ----------------------------------------------------------------------------
+
     def _hello(self, call: Call) -> None:
-        if self._seat is not None or self._is_greeting:
+        if self._seat is not None or self._greeting is not None:
             raise RpcError(Code.INVALID_REQUEST, "hello was said on this connection already")
         params = native.decode_params(call.params, native.HelloParams)
-        self._is_greeting = True
-        task = self._loop.create_task(self._greet(call, params), name="hello")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._unanswered += 1
+        self._greeting = self._loop.create_task(self._greet(call, params), name="hello")
 
     async def _greet(self, call: Call, params: native.HelloParams) -> None:
         try:
             seat, cursor = await self._dispatcher.attach(self, params)
         except RpcError as error:
             self._refuse(call, error)
-            return
+        except FeishuWsError as error:
+            self._refuse(call, RpcError(Code.INTERNAL_ERROR, f"{error.fault}: {error.detail}"))
+        else:
+            self._take_seat(call, seat, cursor)
         finally:
-            self._is_greeting = False
+            self._greeting = None
+            self._unanswered -= 1
+            self.go_on()
+
+    def _take_seat(self, call: Call, seat: Seat, cursor: int | None) -> None:
         self._seat = seat
-        if self._transport.is_closing() and seat.durable:  # it left before we were done
-            self._dispatcher.detach(seat, self, "closed")
-            return
         self._result(
             call,
             {
@@ -196,7 +220,12 @@ class Session(asyncio.Protocol):
                 "cursor": cursor,
             },
         )
-        self._dispatcher.start(seat, self, self.uid)
+        if self.is_leaving or self.is_half_closed:  # it left while it was answered
+            self._give_up_seat()
+        else:
+            self._dispatcher.start(seat, self, self.uid)
+
+    # -- the other methods ----------------------------------------------------------------
 
     def _settle(self, call: Call) -> None:
         seat = self._seated()
@@ -221,7 +250,7 @@ class Session(asyncio.Protocol):
         written = self._dispatcher.reject(
             seat, params.position, params.reason, wait_s, dead=params.dead
         )
-        self._result_after(call, written if seat.durable else None)
+        self._result_after(call, written)
 
     def _reply(self, call: Call) -> None:
         seat = self._seated()
@@ -241,55 +270,14 @@ class Session(asyncio.Protocol):
     def _tell_status(self, call: Call) -> None:
         self._result(call, self._status())
 
-    # -- lines out ------------------------------------------------------------------------
+    # -- deliveries -----------------------------------------------------------------------
 
     def deliver(self, event: Event, attempt: int, reply_by_ms: int | None, *, late: bool) -> None:
         """Send an event; see `Outlet`."""
         if event.body is None:
             event.body = encode_body(event, self._app_id)
         reply_by = None if reply_by_ms is None else rfc3339_ms(reply_by_ms)
-        self._send(native.event_line(event.position, attempt, reply_by, event.body, late=late))
-
-    def has_room(self) -> bool:
-        """Whether deliveries may go on; see `Outlet`."""
-        return not (self._is_paused or self._is_leaving)
-
-    def bye(self, reason: str) -> None:
-        """Say goodbye, stop sending, and read settles for a moment more; see `Outlet`."""
-        self._cause = reason
-        self._end(reason)
-
-    def _send(self, line: bytes) -> None:
-        if self._is_leaving:
-            return
-        self._out.append(line)
-        if not self._is_flushing:
-            self._is_flushing = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._is_flushing = False
-        if not self._out or self._transport.is_closing():
-            return
-        self._transport.write(b"".join(self._out))
-        self._out.clear()
-        if self._transport.get_write_buffer_size() > 2 * MAX_UNSENT and not self._is_leaving:
-            self._observe(ClientRefused("slow", self.uid))
-            self._cause = "slow"
-            self._transport.abort()  # it reads nothing, so a bye would not be read either
-
-    def _end(self, reason: str) -> None:
-        """Send a bye, close our side, and leave for good a moment later."""
-        if self._is_leaving:
-            return
-        if self._cause == "closed":
-            self._cause = reason
-        self._send(native.encode_call("bye", {"reason": reason}))
-        self._flush()
-        self._is_leaving = True
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        self._closing = self._loop.call_later(BYE_S, self._transport.abort)
+        self.send(native.event_line(event.position, attempt, reply_by, event.body, late=late))
 
 
 _METHODS: Final[dict[str, Callable[[Session, Call], None]]] = {

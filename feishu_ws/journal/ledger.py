@@ -47,17 +47,24 @@ class ConsumerState:
 
     def count(self, position: int, envelope: Envelope) -> None:
         """Take note of the next event; `position` must be the first above `counted`."""
-        if self.holds(position, envelope):
-            if not self.pending:
-                self._pass_through(position - 1)
-            self.pending += 1
-        elif not self.pending:
-            self._pass_through(position)
+        is_held = self.holds(position, envelope)
+        self._pass_through(position - is_held)
+        self.pending += is_held
         self.counted = max(self.counted, position)  # a cursor may stand beyond the last event
 
+    def count_to(self, last: int) -> None:
+        """There is no event between `counted` and `last` (any more)."""
+        self._pass_through(last)
+        self.counted = max(self.counted, last)
+
     def _pass_through(self, position: int) -> None:
-        """Nothing is pending: what lies between cursor and `position` was never for it."""
-        self.settled.add(self.settled.cursor + 1, position)
+        """What was counted is settled: so is what lies before `position`, it was never for it.
+
+        Asks the cursor and not `pending`, which is a figure for people: a settle of
+        what the filter does not name must not make it pass over what is held.
+        """
+        if self.settled.cursor >= self.counted:
+            self.settled.add(self.settled.cursor + 1, position)
 
     def settle(self, positions: Iterable[int], passed: Iterable[Span] = ()) -> None:
         """Mark positions its filter names as settled, and spans as not for it."""
@@ -68,6 +75,8 @@ class ConsumerState:
             self.attempts.pop(position, None)
         for first, last in passed:
             self.settled.add(first, last)
+        if self.settled.cursor >= self.counted or self.pending < 0:
+            self.pending = 0  # right again, whatever was settled that was not for it
 
     def drop(self, position: int, envelope: Envelope) -> bool:
         """The event is removed for space; return whether this consumer lost it."""
@@ -104,23 +113,35 @@ class ConsumerState:
 
 
 class Ledger:
-    """All consumers of a journal."""
+    """All consumers of a journal, and the highest position that was given out."""
 
-    def __init__(self) -> None:
+    def __init__(self, last: int = 0) -> None:
         self.states: dict[str, ConsumerState] = {}
+        self.last = last
 
     def __iter__(self) -> Iterator[ConsumerState]:
         return iter(self.states.values())
 
-    def append(self, position: int, envelope: Envelope, before: int) -> None:
-        """Count a stored event for every consumer that has counted up to `before`."""
+    def append(self, position: int, envelope: Envelope) -> None:
+        """Count a stored event for every consumer that has counted up to it."""
         for state in self.states.values():
-            if state.counted >= before:
+            if state.counted >= self.last:
                 state.count(position, envelope)
+        self.last = position
 
-    def lowest_cursor(self, last: int) -> int:
+    def settle(
+        self, name: str, positions: Iterable[int], passed: Iterable[Span] = ()
+    ) -> ConsumerState | None:
+        """Settle for one consumer what exists or existed; None where there is no such consumer."""
+        state = self.states.get(name)
+        if state is not None:
+            known = (position for position in positions if position <= self.last)
+            state.settle(known, ((first, min(last, self.last)) for first, last in passed))
+        return state
+
+    def lowest_cursor(self) -> int:
         """Return up to where nobody holds anything."""
-        return min((state.settled.cursor for state in self.states.values()), default=last)
+        return min((state.settled.cursor for state in self.states.values()), default=self.last)
 
     def holders(self, position: int, envelope: Envelope) -> list[ConsumerState]:
         """Return who holds the event."""

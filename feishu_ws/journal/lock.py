@@ -4,11 +4,16 @@ The lock is the kernel's (flock), so it ends with its process, however that ends
 The file names its owner, for the message the second process prints.
 """
 
+import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
 
 from feishu_ws.faults import Fault, FeishuWsError
+
+_FAULTS: Final = {errno.EROFS: Fault.JOURNAL_READ_ONLY, errno.ENOSPC: Fault.DISK_FULL}
 
 
 class JournalLock:
@@ -22,26 +27,33 @@ class JournalLock:
         """Take the lock.
 
         Raises:
-            FeishuWsError: `journal_locked`, saying whose it is; `journal_io`.
+            FeishuWsError: `journal_locked`, saying whose it is; `journal_io`,
+                `journal_read_only` or `disk_full` where the file cannot be made.
         """
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
-            raise FeishuWsError(
-                Fault.JOURNAL_IO, f"cannot open the journal's lock {self._path}: {exc.strerror}"
-            ) from exc
+            raise self._explain(exc) from exc
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
+        except BlockingIOError as exc:
             owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
             os.close(fd)
             raise FeishuWsError(
                 Fault.JOURNAL_LOCKED,
                 f"journal {self._path.with_suffix('')} is locked by {_name(owner)}, expected it free",
             ) from exc
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError as exc:
+            os.close(fd)
+            raise self._explain(exc) from exc
+        with contextlib.suppress(OSError):  # a full disk: the lock holds, only the name is missing
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
+
+    def _explain(self, error: OSError) -> FeishuWsError:
+        fault = _FAULTS.get(error.errno or 0, Fault.JOURNAL_IO)
+        return FeishuWsError(fault, f"cannot lock the journal by {self._path}: {error.strerror}")
 
     def release(self) -> None:
         """Give the lock back; the file stays, removing it would race with the next owner."""

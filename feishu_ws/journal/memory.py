@@ -26,23 +26,28 @@ class MemoryJournal:
         self._seen: dict[bytes, int] = {}
         self._facts: dict[str, str] = {}
         self._ledger = Ledger()
-        self._last = 0
         self._subscribers: list[Subscriber] = []
         self.dead: list[tuple[str, int, str, Attempt]] = []
-        for name, wanted in (settings.declared or {}).items():
-            self._ledger.enroll(name, wanted, 0).declared = True
+        self._declare()
+
+    def _declare(self) -> None:
+        wanted = self._settings.declared or {}
+        for name in wanted.keys() - self._ledger.states.keys():
+            self._count(self._ledger.enroll(name, wanted[name], 0))
+        for state in self._ledger:
+            state.declared = state.name in wanted
 
     @property
     def last(self) -> int:
         """Highest position ever given out."""
-        return self._last
+        return self._ledger.last
 
     def facts(self) -> JournalFacts:
         """Return how the journal is."""
         return JournalFacts(
             id=MEMORY_ID,
             first=min(self._events, default=0),
-            last=self._last,
+            last=self.last,
             path=":memory:",
             size_bytes=sum(len(event.payload) for event in self._events.values()),
             limit_bytes=self._settings.max_bytes,
@@ -68,19 +73,18 @@ class MemoryJournal:
         if not is_new:
             answer(Outcome(Verdict.DUPLICATE))
             return
-        self._last += 1
-        event.position = self._last
-        self._events[self._last] = event
-        self._ledger.append(self._last, event.envelope, self._last - 1)
+        event.position = self.last + 1
+        self._events[event.position] = event
+        self._ledger.append(event.position, event.envelope)
         for subscriber in self._subscribers:
             subscriber([event])
-        answer(Outcome(Verdict.STORED, self._last))
+        answer(Outcome(Verdict.STORED, event.position))
 
     async def read(self, after: int, max_events: int = 256, max_bytes: int = 1024**2) -> Reading:
         """Read events above position `after`, at least one where there is one."""
         found: list[Event] = []
         size = 0
-        for position in range(after + 1, self._last + 1):
+        for position in range(after + 1, self.last + 1):
             event = self._events.get(position)
             if event is None:
                 continue
@@ -88,12 +92,12 @@ class MemoryJournal:
             if found and (size > max_bytes or len(found) == max_events):
                 return Reading(found, found[-1].position)
             found.append(event)
-        return Reading(found, max(after, self._last))
+        return Reading(found, max(after, self.last))
 
     async def position_at(self, wall_ms: int) -> int:
         """Return the last position received before `wall_ms`."""
         later = [p for p, event in self._events.items() if event.received_ms >= wall_ms]
-        return min(later) - 1 if later else self._last
+        return min(later) - 1 if later else self.last
 
     def consumers(self) -> Mapping[str, ConsumerRecord]:
         """Return what is known of every consumer."""
@@ -105,7 +109,7 @@ class MemoryJournal:
         """Create a consumer, change its filter, or move its cursor."""
         state = self._ledger.states.get(name)
         if state is None:
-            state = self._ledger.enroll(name, wanted, self._last if cursor is None else cursor)
+            state = self._ledger.enroll(name, wanted, self.last if cursor is None else cursor)
         elif cursor is not None:
             state.move(cursor)
             state.wanted = wanted.compile()
@@ -120,7 +124,7 @@ class MemoryJournal:
         for position, event in sorted(self._events.items()):
             if position > state.counted:
                 state.count(position, event.envelope)
-        state.counted = max(state.counted, self._last)
+        state.count_to(self.last)
 
     def settle(
         self, name: str, positions: Iterable[int], passed: Iterable[Span] = ()
@@ -131,8 +135,7 @@ class MemoryJournal:
 
     def settle_soon(self, name: str, positions: Iterable[int], passed: Iterable[Span] = ()) -> None:
         """Like `settle`, but nobody waits for it."""
-        if name in self._ledger.states:
-            self._ledger.states[name].settle(positions, passed)
+        self._ledger.settle(name, positions, passed)
 
     def note_attempt(self, name: str, position: int, attempt: Attempt) -> asyncio.Future[None]:
         """Record a counted attempt; replaces an earlier one."""
@@ -145,8 +148,9 @@ class MemoryJournal:
         """Move an event to the dead letters of a consumer; it counts as settled."""
         state = self._ledger.states.get(name)
         if state is not None and position not in state.settled:
-            self.dead.append((name, position, reason, attempt))
-            state.settle((position,))
+            if position in self._events:
+                self.dead.append((name, position, reason, attempt))
+            self._ledger.settle(name, (position,))
         return _done()
 
     def forget(self, name: str) -> asyncio.Future[None]:
@@ -172,6 +176,7 @@ class MemoryJournal:
     def reconfigure(self, settings: JournalSettings) -> None:
         """Apply changed settings."""
         self._settings = settings
+        self._declare()
 
     def prune(self) -> None:
         """Remove what is older than the retention and held by nobody, and old keys."""

@@ -13,16 +13,22 @@ T = TypeVar("T")
 
 
 class ReaderThread(threading.Thread):
-    """Runs one function after another and gives their results to the loop."""
+    """Runs one function after another and gives their results to the loop.
 
-    def __init__(self) -> None:
+    Args:
+        ending: Called in the thread as its last act.
+    """
+
+    def __init__(self, ending: Callable[[], None]) -> None:
         super().__init__(name="journal-reader", daemon=True)
+        self._ending = ending
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Work until stopped."""
         while (job := self._queue.get()) is not None:
             job()
+        self._ending()
 
     def stop(self) -> None:
         """End after what waits."""

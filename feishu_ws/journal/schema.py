@@ -79,8 +79,8 @@ MIGRATIONS: Final[tuple[str, ...]] = (_VERSION_1,)
 VERSION: Final = len(MIGRATIONS)
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to the current version.
+def check_version(connection: sqlite3.Connection) -> int:
+    """Return the file's version, 0 for a new one.
 
     Raises:
         FeishuWsError: `journal_version`, the file is newer than this program.
@@ -92,6 +92,17 @@ def migrate(connection: sqlite3.Connection) -> None:
             Fault.JOURNAL_VERSION,
             f"journal has schema version {found}, this feishu-ws knows up to {VERSION}",
         )
-    for number in range(found, VERSION):
+    return int(found)
+
+
+def migrate(connection: sqlite3.Connection) -> int:
+    """Bring the file to the current version, and return that.
+
+    Raises:
+        FeishuWsError: `journal_version`, the file is newer than this program.
+        sqlite3.Error: As the disk answers.
+    """
+    for number in range(check_version(connection), VERSION):
         script = MIGRATIONS[number]
         connection.executescript(f"BEGIN;{script};PRAGMA user_version = {number + 1};COMMIT;")
+    return VERSION

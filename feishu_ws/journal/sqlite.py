@@ -5,6 +5,7 @@ This is the face on the event loop; `writer.py` is the thread behind it. See
 """
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 import uuid
@@ -12,23 +13,27 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
+import msgspec
+
 from feishu_ws.clock import Clock
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import (
     EventsDropped,
-    JournalFaulted,
+    Happening,
     JournalOpened,
     JournalPruned,
-    JournalRecovered,
     Observer,
 )
-from feishu_ws.journal import writer
+from feishu_ws.journal import changes
 from feishu_ws.journal.contract import JournalFacts, JournalSettings, Subscriber
+from feishu_ws.journal.file import connect_reader, connect_writer, explain, make_private
+from feishu_ws.journal.health import Health
 from feishu_ws.journal.ledger import Ledger
 from feishu_ws.journal.lock import JournalLock
 from feishu_ws.journal.reader import ReaderThread
-from feishu_ws.journal.store import Store, connect, explain, free_bytes
-from feishu_ws.journal.writer import Append, Change, Owed, Report, Sizes, Writer
+from feishu_ws.journal.store import Store
+from feishu_ws.journal.work import Append, Apply, Change, Owed, Report
+from feishu_ws.journal.writer import Writer
 from feishu_ws.model import Attempt, ConsumerRecord, Event, Filter, Outcome, Reading, Span, Verdict
 from feishu_ws.tally import Tally
 
@@ -36,6 +41,8 @@ _T = TypeVar("_T")
 
 MAX_WAITING_BYTES: Final = 32 * 1024 * 1024  # CONTRACT 2.1
 ROW_OVERHEAD: Final = 512  # what an event takes in memory besides its payload
+MAX_POSITION: Final = 2**62  # more than SQLite's integers hold is no cursor
+READER_ENDS_S: Final = 1.0  # a reader in the middle of a batch; while it reads, the WAL stays
 _ID: Final = "journal_id"
 
 
@@ -59,9 +66,8 @@ class SqliteJournal:
         self._lock = JournalLock(path)
         self._subscribers: list[Subscriber] = []
         self._waiting_bytes = 0
-        self._fault: Fault | None = None
-        self._fault_since_s = 0.0
-        self._closing = False
+        self._health = Health()
+        self._ended_by: Fault | None = None
         self._ended = asyncio.Event()
 
     def open(self) -> None:
@@ -71,8 +77,9 @@ class SqliteJournal:
 
         Raises:
             FeishuWsError: `journal_locked`, `journal_version`, `journal_io`,
-                `journal_read_only`, `journal_corrupt`, `disk_full`.
+                `journal_read_only`, `journal_corrupt`, `disk_full`. The file is as it was.
         """
+        self._loop = asyncio.get_running_loop()
         self._lock.acquire()
         try:
             self._open_file()
@@ -82,10 +89,6 @@ class SqliteJournal:
         except FeishuWsError:
             self._lock.release()
             raise
-        self._loop = asyncio.get_running_loop()
-        self._records = {state.name: state.record() for state in self._writer.ledger}
-        self._last = self._writer.last
-        self._declare()
         self._writer.start()
         self._reader.start()
         if _ID not in self._facts:
@@ -93,40 +96,36 @@ class SqliteJournal:
         self._observe(JournalOpened(str(self._path), self._last, self._sizes.live_bytes))
 
     def _open_file(self) -> None:
-        store = Store(connect(self._path))
-        self._path.chmod(0o600)
-        self._facts = store.load_facts()
-        self._writer = Writer(
-            store, self._path, self._settings, self._clock.wall_ms, self._hand_over, self._end
-        )
-        first, dead = store.extent()
-        self._sizes = Sizes(first, self._writer.upkeep.measure(), free_bytes(self._path), dead)
-        self._read_store = Store(connect(self._path, read_only=True))
-        self._reader = ReaderThread()
+        make_private(self._path)
+        with contextlib.ExitStack() as undo:
+            # The reader comes first and goes last: until the file is known to be ours and
+            # whole nothing is written, and what closes before it moves no WAL into the file.
+            self._read_store = Store(connect_reader(self._path))
+            undo.callback(self._read_store.close)
+            self._store = Store(connect_writer(self._path))
+            undo.callback(self._store.close)
+            self._load()
+            undo.pop_all()
 
-    def _declare(self) -> None:
-        """Make declared consumers exist, and those not declared any more plain ones.
+    def _load(self) -> None:
+        try:
+            self._writer = Writer(
+                self._store, self._path, self._settings, self._clock.wall_ms, self._hand_over,
+                self._end,
+            )  # fmt: skip
+        except msgspec.MsgspecError as error:
+            detail = f"a consumer's filter in {self._path} is unreadable: {error}"
+            raise FeishuWsError(Fault.JOURNAL_CORRUPT, detail) from error
+        self._reader = ReaderThread(self._read_store.close)
+        self._facts = self._store.load_facts()
+        self._sizes = self._writer.sizes()
+        self._last = self._writer.last
+        self._writer.apply_first(Change(self._declare(self._settings)))
+        self._records = {state.name: state.record() for state in self._writer.ledger}
 
-        Runs before the writer starts, so the ledger is still ours.
-        """
-        wanted = self._settings.declared or {}
-        for state in self._writer.ledger:
-            state.declared = state.name in wanted
-        for name, chosen in wanted.items():
-            known = self._records.get(name)
-            if known is None:
-                window = self._clock.wall_ms() - self._settings.new_consumer_window_ms
-                self._writer.ledger.enroll(name, chosen, self._cursor_since(window))
-                self._writer.upkeep.count_again(name)
-            # Where the file leaves the filter open, what its last hello said stands.
-            keeps = known is not None and chosen == Filter()
-            self.enroll(name, known.filter if known and keeps else chosen, None, declared=True)
-        for state in self._writer.ledger:
-            self._records[state.name] = state.record()
-
-    def _cursor_since(self, wall_ms: int) -> int:
-        first = self._read_store.first_since(wall_ms)
-        return first - 1 if first else self._last
+    def _declare(self, settings: JournalSettings) -> Apply:
+        since_ms = self._clock.wall_ms() - settings.new_consumer_window_ms
+        return changes.declare(self._writer.upkeep, settings.declared or {}, since_ms)
 
     # -- facts ----------------------------------------------------------------------------
 
@@ -146,7 +145,7 @@ class SqliteJournal:
 
     def facts(self) -> JournalFacts:
         """Return how the journal is."""
-        since = self._writer.committing_since
+        since = self._writer.busy_since
         return JournalFacts(
             id=self.id,
             first=self._sizes.first,
@@ -157,7 +156,7 @@ class SqliteJournal:
             free_bytes=self._sizes.free_bytes,
             waiting_bytes=self._waiting_bytes,
             dead_letters=self._sizes.dead_letters,
-            fault=self._fault,
+            fault=self._health.fault,
             stalled_s=0.0 if since is None else time.monotonic() - since,
         )
 
@@ -178,7 +177,14 @@ class SqliteJournal:
     def append(self, event: Event, answer: Callable[[Outcome], None]) -> None:
         """Store an event; `answer` is called once, on the loop, after the commit."""
         size = len(event.payload) + ROW_OVERHEAD
+        if self._ended_by is not None:
+            answer(Outcome(Verdict.REFUSED, fault=self._ended_by))
+            return
         if self._waiting_bytes + size > MAX_WAITING_BYTES:
+            detail = (
+                f"{self._waiting_bytes} bytes wait for the disk, at most {MAX_WAITING_BYTES} may"
+            )
+            self._tell(self._health.fail(Fault.JOURNAL_BACKLOG, detail, self._clock.monotonic()))
             answer(Outcome(Verdict.REFUSED, fault=Fault.JOURNAL_BACKLOG))
             return
         self._waiting_bytes += size
@@ -188,101 +194,62 @@ class SqliteJournal:
         self, name: str, positions: Iterable[int], passed: Iterable[Span] = ()
     ) -> asyncio.Future[None]:
         """Record that a consumer is done with `positions`; `passed` were not for it."""
-        return self._change(writer.settle(name, tuple(positions), tuple(passed)))
+        return self._change(changes.settle(name, positions, passed))
 
     def settle_soon(self, name: str, positions: Iterable[int], passed: Iterable[Span] = ()) -> None:
         """Like `settle`, but nobody waits: durable within 50 ms, in company."""
-        self._writer.put(Change(writer.settle(name, tuple(positions), tuple(passed))))
+        self._writer.put(Change(changes.settle(name, positions, passed)))
 
     def note_attempt(self, name: str, position: int, attempt: Attempt) -> asyncio.Future[None]:
         """Record a counted attempt; replaces an earlier one."""
-
-        def apply(owed: Owed, ledger: Ledger) -> None:
-            state = ledger.states.get(name)
-            if state is not None and position not in state.settled:
-                state.attempts[position] = attempt
-                owed.consumers.add(name)
-
-        return self._change(apply)
+        return self._change(changes.note_attempt(name, position, attempt))
 
     def bury(self, name: str, position: int, reason: str, attempt: Attempt) -> asyncio.Future[None]:
         """Move an event to the dead letters of a consumer; it counts as settled."""
         died_ms = self._clock.wall_ms()
-        settle = writer.settle(name, (position,), ())
-
-        def apply(owed: Owed, ledger: Ledger) -> None:
-            if name in ledger.states and position not in ledger.states[name].settled:
-                owed.dead.append((name, position, reason, attempt, died_ms))
-            settle(owed, ledger)
-
-        return self._change(apply)
+        return self._change(changes.bury(name, position, reason, attempt, died_ms))
 
     def enroll(
         self, name: str, wanted: Filter, cursor: int | None, *, declared: bool
     ) -> asyncio.Future[None]:
         """Create a consumer, change its filter, or move its cursor."""
-
-        def apply(owed: Owed, ledger: Ledger) -> None:
-            state = ledger.states.get(name)
-            if state is None:
-                state = ledger.enroll(name, wanted, self._writer.last if cursor is None else cursor)
-            elif cursor is not None:
-                state.move(cursor)
-                state.wanted = wanted.compile()
-            elif state.wanted.filter != wanted:
-                state.refilter(wanted, self._writer.upkeep.first_held(state))
-            state.declared = declared
-            self._writer.upkeep.count_again(name)
-            owed.consumers.add(name)
-            owed.forgotten.discard(name)
-
-        return self._change(apply)
+        cursor = None if cursor is None else min(cursor, MAX_POSITION)
+        upkeep = self._writer.upkeep
+        return self._change(changes.enroll(upkeep, name, wanted, cursor, declared=declared))
 
     def forget(self, name: str) -> asyncio.Future[None]:
         """Remove a consumer, its cursor and attempts; dead letters stay."""
-
-        def apply(owed: Owed, ledger: Ledger) -> None:
-            ledger.states.pop(name, None)
-            owed.consumers.discard(name)
-            owed.forgotten.add(name)
-
-        return self._change(apply)
+        return self._change(changes.forget(name))
 
     def seen(self, name: str, wall_ms: int, *, connected: bool) -> None:
         """Note that a consumer is or was connected."""
-
-        def apply(owed: Owed, ledger: Ledger) -> None:
-            state = ledger.states.get(name)
-            if state is not None:
-                state.connected, state.last_seen_ms = connected, wall_ms
-                owed.consumers.add(name)
-
-        self._writer.put(Change(apply))
+        self._writer.put(Change(changes.see(name, wall_ms, connected=connected)))
 
     def remember(self, key: str, value: str) -> asyncio.Future[None]:
         """Store a small fact durably."""
         self._facts[key] = value
-
-        def apply(owed: Owed, _: Ledger) -> None:
-            owed.facts[key] = value
-
-        return self._change(apply)
+        return self._change(changes.remember(key, value))
 
     def reconfigure(self, settings: JournalSettings) -> None:
         """Apply changed settings from the next step on."""
         self._settings = settings
+        declare = self._declare(settings)
 
         def apply(owed: Owed, ledger: Ledger) -> None:
-            self._writer.upkeep.settings = settings
-            declared = settings.declared or {}
-            for state in ledger:
-                state.declared = state.name in declared
-                owed.consumers.add(state.name)
+            self._writer.upkeep.reconfigure(settings)
+            declare(owed, ledger)
 
         self._writer.put(Change(apply))
 
-    def _change(self, apply: Callable[[Owed, Ledger], None]) -> asyncio.Future[None]:
+    def trust_clock(self, *, trusted: bool) -> None:
+        """Say whether the wall clock can be believed; nothing expires by age while it cannot."""
+        self._writer.upkeep.trusts_clock = trusted
+
+    def _change(self, apply: Apply) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self._loop.create_future()
+        if self._ended_by is not None:  # nobody is there to write it
+            future.cancel()
+            return future
 
         def done() -> None:
             if not future.done():
@@ -305,14 +272,26 @@ class SqliteJournal:
 
     async def position_at(self, wall_ms: int) -> int:
         """Return the last position received before `wall_ms`."""
-        return await self._ask(lambda: self._cursor_since(wall_ms))
+        return await self._ask(lambda: self._position_at(wall_ms))
+
+    def _position_at(self, wall_ms: int) -> int:
+        newest = self._last
+        first = self._read_store.first_since(wall_ms)
+        return first - 1 if first else newest
 
     async def _ask(self, function: Callable[[], _T]) -> _T:
+        if self._ended_by is not None:
+            raise FeishuWsError(self._ended_by, f"the journal {self._path} is closed")
         try:
             return await self._reader.submit(function)
         except sqlite3.Error as error:
             self._tally.journal_errors["read"] += 1
-            raise explain(error, self._path) from error
+            found = explain(error, self._path)
+            if found.fault is Fault.JOURNAL_CORRUPT:  # what is added to such a file may be lost
+                self._writer.condemn(found)
+                now_s = self._clock.monotonic()
+                self._tell(self._health.fail(found.fault, found.detail, now_s))
+            raise found from error
 
     # -- what the writer reports ----------------------------------------------------------
 
@@ -350,34 +329,22 @@ class SqliteJournal:
             self._observe(EventsDropped(reason, count, first, last))
         if report.pruned is not None:
             self._observe(JournalPruned(*report.pruned))
-        self._note_health(report)
+        if report.error is not None:
+            self._tally.journal_errors[report.op] += 1
+        waiting_share = self._waiting_bytes / MAX_WAITING_BYTES
+        self._tell(self._health.hear(report, waiting_share, self._clock.monotonic()))
 
-    def _note_health(self, report: Report) -> None:
-        """A commit that failed is a fault until the next one that succeeds."""
-        fault = _fault_of(report)
-        if fault is not None:
-            self._tally.journal_errors["append" if report.answers else "upkeep"] += 1
-            if fault is not self._fault:
-                self._fault, self._fault_since_s = fault, self._clock.monotonic()
-                self._observe(JournalFaulted(fault, report.error.detail if report.error else ""))
-        elif self._fault is not None and self._is_over(self._fault, report):
-            lasted_s = self._clock.monotonic() - self._fault_since_s
-            recovered, self._fault = self._fault, None
-            self._observe(JournalRecovered(recovered, lasted_s))
-
-    @staticmethod
-    def _is_over(fault: Fault, report: Report) -> bool:
-        if fault is Fault.JOURNAL_FULL:  # settles are still committed while it is full
-            return bool(report.stored) or (report.sizes is not None and report.sizes.has_room)
-        return report.commit_s is not None
+    def _tell(self, happening: Happening | None) -> None:
+        if happening is not None:
+            self._observe(happening)
 
     # -- the end --------------------------------------------------------------------------
 
     async def close(self, deadline_s: float) -> None:
         """Commit what waits, answer it, and release the lock; at most `deadline_s`."""
-        self._closing = True
-        self._writer.stop()
+        self._ended_by = self._ended_by or Fault.LOCAL_STOP
         self._reader.stop()
+        self._writer.stop()
         try:
             await asyncio.wait_for(self._ended.wait(), deadline_s)
         except TimeoutError:
@@ -386,6 +353,9 @@ class SqliteJournal:
 
     def _end(self) -> None:
         """Called in the writer's thread when it ends, also by a defect."""
+        if self._ended_by is not None:
+            self._reader.join(READER_ENDS_S)  # the last to close moves the WAL into the file
+        self._store.close()
         try:
             self._loop.call_soon_threadsafe(self._note_end)
         except RuntimeError:  # the loop is closed: the process is ending
@@ -393,13 +363,7 @@ class SqliteJournal:
 
     def _note_end(self) -> None:
         self._ended.set()
-        if not self._closing:
-            self._fault = Fault.INTERNAL
-            self._observe(JournalFaulted(Fault.INTERNAL, "the writing thread died"))
-
-
-def _fault_of(report: Report) -> Fault | None:
-    if report.error is not None:
-        return report.error.fault
-    refused = (o.fault for _, o in report.answers if o.verdict is Verdict.REFUSED)
-    return next(refused, None)
+        if self._ended_by is None:
+            self._ended_by = Fault.INTERNAL
+            detail = "the writing thread died"
+            self._tell(self._health.fail(Fault.INTERNAL, detail, self._clock.monotonic()))

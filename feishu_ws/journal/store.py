@@ -1,24 +1,18 @@
 """The SQL. One connection that writes, one that reads; each used by one thread.
 
 Methods that write do so inside a transaction their caller began. Errors are
-`sqlite3.Error`; `explain` turns one into a fault.
+`sqlite3.Error`; `file.explain` turns one into a fault.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.journal.ledger import ConsumerState
-from feishu_ws.journal.schema import migrate
 from feishu_ws.model import Attempt, Envelope, Event, Filter, Form, Span
 
-CACHE_KIB: Final = 4096  # of pages; the default 2 MB misses on the key index of a busy day
-WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024  # a WAL that grew in a bad hour is cut back
 _ROWS_AT_ONCE: Final = (32, 8, 1)  # one statement, one release of the interpreter lock
 _KEYS_AT_ONCE: Final = 256
 _EVENT_COLUMNS: Final = (
@@ -31,67 +25,14 @@ _CALLBACK: Final = 4
 _FROM_APP: Final = 8
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open the file with the settings that the promises rest on."""
-    if read_only:
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None,
-            check_same_thread=False,
-        )  # fmt: skip
-        connection.execute("PRAGMA query_only = 1")
-        return connection
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect in a new file
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it between commits
-    connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    migrate(connection)
-    return connection
-
-
-def explain(error: sqlite3.Error, path: Path) -> FeishuWsError:
-    """Return the fault behind an error of SQLite."""
-    name = getattr(error, "sqlite_errorname", None) or type(error).__name__
-    where = f"{name} on {path}: {error}"
-    if name.startswith("SQLITE_FULL"):
-        return FeishuWsError(Fault.DISK_FULL, where)
-    if name.startswith("SQLITE_READONLY"):
-        return FeishuWsError(Fault.JOURNAL_READ_ONLY, where)
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return FeishuWsError(Fault.JOURNAL_CORRUPT, where)
-    if _is_read_only(path):
-        return FeishuWsError(Fault.JOURNAL_READ_ONLY, where)
-    if free_bytes(path) == 0:  # extending the WAL's index fails as a plain I/O error
-        return FeishuWsError(Fault.DISK_FULL, where)
-    return FeishuWsError(Fault.JOURNAL_IO, where)
-
-
-def free_bytes(path: Path) -> int:
-    """Return the bytes free for us where the journal lies, 0 if that cannot be told."""
-    try:
-        found = os.statvfs(path.parent)
-    except OSError:
-        return 0
-    return found.f_bavail * found.f_frsize
-
-
-def _is_read_only(path: Path) -> bool:
-    try:
-        return bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
-    except OSError:
-        return False
-
-
 # -- rows ---------------------------------------------------------------------------------
 
 
-def _row(event: Event) -> tuple[Any, ...]:
+def _row(position: int, event: Event) -> tuple[Any, ...]:
     e = event.envelope
     flags = e.form | (_CALLBACK if e.is_callback else 0) | (_FROM_APP if e.from_app else 0)
     return (
-        event.position, event.received_ms, e.type, e.event_id, e.schema, e.tenant, e.app_id,
+        position, event.received_ms, e.type, e.event_id, e.schema, e.tenant, e.app_id,
         e.created_ms, e.subject, e.chat_id, flags, event.payload,
     )  # fmt: skip
 
@@ -183,9 +124,9 @@ class Store:
             "INSERT OR IGNORE INTO seen (key, seen_ms) VALUES ", [(k, seen_ms) for k in keys]
         )
 
-    def add_events(self, events: Sequence[Event]) -> None:
-        """Insert events at the positions they carry."""
-        self._insert(_INSERT_EVENT, [_row(e) for e in events])
+    def add_events(self, first: int, events: Sequence[Event]) -> None:
+        """Insert events at positions that ascend from `first`."""
+        self._insert(_INSERT_EVENT, [_row(p, e) for p, e in enumerate(events, start=first)])
 
     def _insert(self, head: str, rows: Sequence[tuple[Any, ...]]) -> None:
         at = 0
@@ -228,7 +169,7 @@ class Store:
 
         Positions ascend with time, so this halves its way to it without an index.
         """
-        (low,) = self._db.execute("SELECT coalesce(min(position), 0) FROM event").fetchone()
+        low = self.first_position()
         (high,) = self._db.execute("SELECT coalesce(max(position), -1) FROM event").fetchone()
         found = 0
         while low <= high:
@@ -252,14 +193,15 @@ class Store:
         """Remove the dead letters of positions."""
         self._db.executemany("DELETE FROM dead WHERE position = ?", [(p,) for p in positions])
 
-    def expire_keys(self, before_ms: int, limit: int) -> int:
-        """Remove up to `limit` keys seen before `before_ms`; return how many."""
-        # Oldest first by id, so that no index on the time is needed.
-        return self._db.execute(
-            "DELETE FROM seen WHERE id IN (SELECT id FROM (SELECT id, seen_ms FROM seen ORDER BY id"
-            " LIMIT ?) WHERE seen_ms < ?)",
-            (limit, before_ms),
-        ).rowcount
+    def keys_after(self, key_id: int, limit: int) -> list[tuple[int, int]]:
+        """Return ids and times of up to `limit` keys above `key_id`, oldest first."""
+        query = "SELECT id, seen_ms FROM seen WHERE id > ? ORDER BY id LIMIT ?"
+        return self._db.execute(query, (key_id, limit)).fetchall()
+
+    def remove_keys(self, first: int, last: int, before_ms: int) -> int:
+        """Remove the keys from id `first` to `last` seen before `before_ms`; return how many."""
+        query = "DELETE FROM seen WHERE id BETWEEN ? AND ? AND seen_ms < ?"
+        return self._db.execute(query, (first, last, before_ms)).rowcount
 
     # -- sizes ----------------------------------------------------------------------------
 
@@ -272,13 +214,22 @@ class Store:
 
     def compact(self, pages: int) -> None:
         """Give up to `pages` free pages back to the file system."""
-        self._db.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+        # Not `execute`: it takes one step of a statement without columns, and one step is one page.
+        self._db.executescript(f"PRAGMA incremental_vacuum({pages})")
 
-    def extent(self) -> tuple[int, int]:
-        """Return the first position that exists (0 if none) and the number of dead letters."""
+    def first_position(self) -> int:
+        """Return the first position that exists, 0 if there is none."""
         (first,) = self._db.execute("SELECT coalesce(min(position), 0) FROM event").fetchone()
+        return int(first)
+
+    def has_dead(self) -> bool:
+        """Whether there is a dead letter."""
+        return self._db.execute("SELECT 1 FROM dead LIMIT 1").fetchone() is not None
+
+    def count_dead(self) -> int:
+        """Return the number of dead letters."""
         (dead,) = self._db.execute("SELECT count(*) FROM dead").fetchone()
-        return first, dead
+        return int(dead)
 
     def newest_ms(self) -> int:
         """Return when the newest event was received, 0 if there is none."""

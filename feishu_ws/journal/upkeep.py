@@ -1,11 +1,12 @@
-"""Pruning, making room, counting and compaction, each in short bounded steps.
+"""Pruning, counting and compaction, each in short bounded steps between commits.
 
-Runs in the writer's thread, between commits (`step`) or inside the transaction
-that needs the room (`make_room`). What is given up although a consumer held it is
-kept in `dropped` until its transaction is committed.
+Runs in the writer's thread. Whatever fails is tried again after a pause; nothing is
+given up and nothing of it delays an append by more than one step.
 """
 
+import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -13,29 +14,22 @@ from feishu_ws.journal.contract import JournalSettings
 from feishu_ws.journal.ledger import ConsumerState, Ledger
 from feishu_ws.journal.retention import (
     HOUR_MS,
-    PASS_EVERY_S,
     STEP_BYTES,
     STEP_ROWS,
     Rank,
     clock_is_sane,
+    is_odd,
     rank,
-    room_target,
+    take,
 )
+from feishu_ws.journal.room import Room
 from feishu_ws.journal.store import Head, Store
 
-ROOM_STEPS: Final = 16  # one transaction frees at most so many steps, then it refuses
-SCAN_ROWS: Final = 20_000  # rows looked at for one decision: tens of milliseconds
-SCAN_AGAIN_S: Final = 10.0  # a whole pass that found nothing is believed for so long
-ROW_BYTES: Final = 512  # what a row takes besides its payload: columns, keys, indexes
+PASS_EVERY_S: Final = 60.0  # ages are in hours, so a minute late is early enough
+PAUSE_S: Final = 5.0  # after an error of the disk
 COMPACT_MIN_PAGES: Final = 4096  # 16 MiB of free pages are kept for the next busy hour
 COMPACT_STEP_PAGES: Final = 256
-PAUSE_S: Final = 5.0  # after an error of the disk
-
-REASONS: Final = {
-    Rank.DEAD: "dead_letter",
-    Rank.ABSENT: "consumer_absent",
-    Rank.HELD: "journal_full",
-}
+SEEK_STEPS: Final = 8  # of 500 rows, looked at for the first event an old filter held: some 10 ms
 
 
 class Upkeep:
@@ -47,90 +41,127 @@ class Upkeep:
         self._store = store
         self._ledger = ledger
         self._wall_ms = wall_ms
-        self.settings = settings
+        self._settings = settings
         self._next_pass_s = 0.0
+        self._paused_until_s = 0.0
+        self._compact_from_s = 0.0
         self._age_scan: int | None = None
-        self._keys_due = False
-        self._compacting = False
+        self._key_scan: int | None = None
         self._pruned = [0, 0]
-        self._dropped: list[tuple[Rank, Head]] = []
-        self._scans: dict[Rank, int] = {}
-        self._barren: dict[Rank, tuple[float, int]] = {}
+        self._round: tuple[int, int] | None = None
         self._uncounted: set[str] = set(ledger.states)
         self._counted: set[str] = set()
-        self._live = 0
-        self.measure()
+        self._tasks = deque(
+            (self._make_room, self._count, self._begin_pass, self._prune, self._expire_keys,
+             self._compact)
+        )  # fmt: skip
+        self.trusts_clock = True
+        self.room = Room(store, ledger, settings)
+        self.room.measure()
+
+    def reconfigure(self, settings: JournalSettings) -> None:
+        """Apply changed settings, beginning with a pass."""
+        self._settings = settings
+        self._next_pass_s = 0.0
+        self.room.reconfigure(settings)
 
     def has_work(self) -> bool:
-        """Whether a step would do something now."""
+        """Whether a step would do something now; asks nothing of the disk."""
+        now_s = time.monotonic()
+        if now_s < self._paused_until_s:
+            return False
         return bool(
             self._uncounted
             or self._age_scan is not None
-            or self._keys_due
-            or self._compacting
-            or time.monotonic() >= self._next_pass_s
+            or self._key_scan is not None
+            or now_s >= self._next_pass_s
+            or self._is_loose(now_s)
+            or self.room.has_work()
         )
 
     def pause(self) -> None:
         """Leave a failing disk alone for a while."""
-        self._age_scan, self._keys_due, self._compacting = None, False, False
-        self._next_pass_s = time.monotonic() + PAUSE_S
+        self._paused_until_s = time.monotonic() + PAUSE_S
 
-    def measure(self) -> int:
-        """Return the live bytes, what `max_bytes` limits."""
-        pages, free, size = self._store.pages()
-        self._live = (pages - free) * size
-        self._compacting = free > max(COMPACT_MIN_PAGES, pages // 4)
-        return self._live
+    def step(self) -> None:
+        """Do one step of the next task that has something to do.
 
-    # -- steps between commits ------------------------------------------------------------
+        Raises:
+            sqlite3.Error: As the disk answers; a transaction may have to be rolled back.
+        """
+        for _ in range(len(self._tasks)):
+            task = self._tasks[0]
+            self._tasks.rotate(-1)
+            if task():
+                return
 
-    def step(self, last: int) -> tuple[int, int] | None:
-        """Do one step; return (events, keys) removed when a round of pruning ended."""
-        if self._uncounted:
-            self._count(last)
-        elif self._age_scan is not None:
-            self._prune()
-        elif self._keys_due:
-            return self._expire_keys()
-        elif self._compacting:
-            self._store.compact(COMPACT_STEP_PAGES)
-            self.measure()
-        elif time.monotonic() >= self._next_pass_s:
-            self._next_pass_s = time.monotonic() + PASS_EVERY_S
-            if clock_is_sane(self._wall_ms(), self._store.newest_ms()):
-                self._age_scan, self._keys_due = 0, True
-        return None
+    # -- ages -----------------------------------------------------------------------------
 
-    def _prune(self) -> None:
+    def _begin_pass(self) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._next_pass_s:
+            return False
+        self._next_pass_s = now_s + PASS_EVERY_S
+        if self.trusts_clock and clock_is_sane(self._wall_ms(), self._store.newest_ms()):
+            self._age_scan = self._key_scan = 0
+        return True
+
+    def _prune(self) -> bool:
         """Remove events that are old enough and nobody holds, up to one step's worth."""
-        assert self._age_scan is not None
-        before_ms = self._wall_ms() - round(self.settings.retention_hours * HOUR_MS)
+        if self._age_scan is None:
+            return False
+        now_ms = self._wall_ms()
+        before_ms = now_ms - round(self._settings.retention_hours * HOUR_MS)
         rows = self._store.prunable_after(self._age_scan, STEP_ROWS)
-        old = [row for row in rows if row.received_ms < before_ms]
-        gone = _up_to(STEP_BYTES, [row for row in old if self._rank(row) is Rank.UNHELD])
+        old = [r for r in rows if r.received_ms < before_ms and self._rank(r) is Rank.UNHELD]
+        gone = take(STEP_BYTES, old)
         if gone:
             self._store.begin()
             self._store.remove_events([row.position for row in gone])
             self._store.commit()
             self._pruned[0] += len(gone)
-        finished = len(old) < STEP_ROWS and len(gone) == sum(
-            self._rank(row) is Rank.UNHELD for row in old
-        )
-        self._age_scan = None if finished else (gone or old)[-1].position
+        if len(gone) < len(old):
+            self._age_scan = gone[-1].position
+        elif len(rows) == STEP_ROWS and any(is_odd(r.received_ms, before_ms, now_ms) for r in rows):
+            self._age_scan = rows[-1].position
+        else:
+            self._age_scan = None
+            self._end_round()
+        return True
 
-    def _expire_keys(self) -> tuple[int, int] | None:
-        before_ms = self._wall_ms() - round(self.settings.dedupe_hours * HOUR_MS)
-        self._store.begin()
-        expired = self._store.expire_keys(before_ms, STEP_ROWS)
-        self._store.commit()
-        self._pruned[1] += expired
-        if expired == STEP_ROWS:
-            return None
-        self._keys_due = False
-        removed, self._pruned = (self._pruned[0], self._pruned[1]), [0, 0]
-        self.measure()
-        return removed if any(removed) else None
+    def _rank(self, row: Head) -> Rank:
+        return rank(self._ledger.holders(row.position, row.envelope), is_dead=row.is_dead)
+
+    def _expire_keys(self) -> bool:
+        """Forget keys that are old enough, up to one step's worth."""
+        if self._key_scan is None:
+            return False
+        now_ms = self._wall_ms()
+        before_ms = now_ms - round(self._settings.dedupe_hours * HOUR_MS)
+        rows = self._store.keys_after(self._key_scan, STEP_ROWS)
+        if any(at_ms < before_ms for _, at_ms in rows):
+            self._store.begin()
+            expired = self._store.remove_keys(rows[0][0], rows[-1][0], before_ms)
+            self._store.commit()
+            self._pruned[1] += expired
+        if len(rows) == STEP_ROWS and any(is_odd(at_ms, before_ms, now_ms) for _, at_ms in rows):
+            self._key_scan = rows[-1][0]
+        else:
+            self._key_scan = None
+            self._end_round()
+        return True
+
+    def _end_round(self) -> None:
+        if self._age_scan is None and self._key_scan is None:
+            events, keys = self._pruned
+            self._pruned = [0, 0]
+            self._round = (events, keys) if events or keys else None
+            self.room.measure()
+
+    def take_pruned(self) -> tuple[int, int] | None:
+        """Return (events, keys) removed by a round that ended since the last call."""
+        ended, self._round = self._round, None
+        return ended
 
     # -- counting what is pending ---------------------------------------------------------
 
@@ -138,131 +169,84 @@ class Upkeep:
         """A consumer's cursor or filter changed: count it anew."""
         self._uncounted.add(name)
 
-    def first_held(self, state: ConsumerState) -> int | None:
-        """Return the first event a consumer holds; near its cursor, see `ConsumerState.count`."""
-        at = state.settled.cursor
-        while rows := self._store.heads_after(at, STEP_ROWS):
-            for row in rows:
-                if row.position > state.counted:
-                    return None
-                if state.holds(row.position, row.envelope):
-                    return row.position
-            at = rows[-1].position
-        return None
-
     def take_counted(self) -> set[str]:
         """Return whose counts changed since the last call."""
         counted, self._counted = self._counted, set()
         return counted
 
-    def _count(self, last: int) -> None:
-        name = next(iter(self._uncounted))
-        state = self._ledger.states.get(name)
-        rows = self._store.heads_after(state.counted, STEP_ROWS) if state is not None else []
-        if state is not None:
-            for row in rows:
-                state.count(row.position, row.envelope)
-            self._counted.add(name)
-        if len(rows) < STEP_ROWS:
-            self._uncounted.discard(name)
-            self._finish_count(state, last)
-
-    @staticmethod
-    def _finish_count(state: ConsumerState | None, last: int) -> None:
-        """Positions above the last row were removed: nothing there to count."""
-        if state is not None:
-            state.counted = max(state.counted, last)
-
-    # -- room -----------------------------------------------------------------------------
-
-    def has_room(self, first: int) -> bool:
-        """Whether the next event will probably fit: there is space, or something unheld to remove."""
-        if not self.settings.refuse_when_full or self._live < room_target(self.settings.max_bytes):
-            return True
-        return 0 < first <= self._ledger.lowest_cursor(first)
-
-    def make_room(self, payload_bytes: int, rows: int) -> bool:
-        """Free what a batch needs, inside its transaction; False = it must be refused."""
-        need = payload_bytes + rows * ROW_BYTES
-        self._live += need
-        if self._live <= self.settings.max_bytes:
-            return True
-        if self.measure() + need <= self.settings.max_bytes:
-            return True
-        target = room_target(self.settings.max_bytes)
-        for _ in range(ROOM_STEPS):
-            if not self._free(need):
-                break
-            if self.measure() + need <= target:
-                break
-        return self.measure() + need <= self.settings.max_bytes
-
-    def _free(self, need: int) -> bool:
-        """Remove the cheapest rows; False when there is nothing that may go now."""
-        for level in (Rank.UNHELD, Rank.DEAD, Rank.ABSENT):
-            found = self._scan(level)
-            if found:
-                self._give_up(level, found)
-                return True
-            if found is None:
-                return False  # not looked at everything yet: refuse now, go on with the next batch
-        if self.settings.refuse_when_full:
+    def _count(self) -> bool:
+        name = next(iter(self._uncounted), None)
+        if name is None:
             return False
-        oldest = _up_to(need, self._store.prunable_after(0, STEP_ROWS))
-        self._give_up(Rank.HELD, oldest)
-        return bool(oldest)
+        state = self._ledger.states.get(name)
+        if state is None or self._count_some(state):
+            self._uncounted.discard(name)
+        if state is not None:
+            self._counted.add(name)
+        return True
 
-    def _scan(self, level: Rank) -> list[Head] | None:
-        """Return some rows of a rank; [] = there are none, None = not known yet."""
-        low = self._ledger.lowest_cursor(0)
-        barren_until, seen_low = self._barren.get(level, (0.0, -1))
-        if time.monotonic() < barren_until and low == seen_low:
-            return []
-        at = self._scans.get(level, 0)
-        for _ in range(SCAN_ROWS // STEP_ROWS):
-            rows = self._store.prunable_after(at, STEP_ROWS)
-            found = [row for row in rows if self._rank(row) is level]
-            if found:
-                self._scans[level] = at
-                return _up_to(STEP_BYTES, found)
-            if len(rows) < STEP_ROWS:
-                self._scans[level] = 0
-                self._barren[level] = (time.monotonic() + SCAN_AGAIN_S, low)
-                return []
-            at = rows[-1].position
-        self._scans[level] = at
-        return None
+    def _count_some(self, state: ConsumerState) -> bool:
+        """Count one step's worth; True when all is counted."""
+        rows = self._store.heads_after(state.counted, STEP_ROWS)
+        for row in rows:
+            state.count(row.position, row.envelope)
+        if len(rows) == STEP_ROWS:
+            return False
+        state.count_to(self._ledger.last)
+        return True
 
-    def _rank(self, row: Head) -> Rank:
-        return rank(self._ledger.holders(row.position, row.envelope), is_dead=row.is_dead)
+    # -- where consumers stand ------------------------------------------------------------
 
-    def _give_up(self, level: Rank, rows: list[Head]) -> None:
-        positions = [row.position for row in rows]
-        self._store.remove_events(positions)
-        if level is not Rank.UNHELD:
-            self._store.remove_dead(positions)
-            self._dropped += [(level, row) for row in rows]
+    def first_held(self, state: ConsumerState) -> int | None:
+        """Return the first event a consumer holds, None if it holds none of what was counted.
 
-    def forget_dropped(self) -> None:
-        """The transaction failed: nothing was given up."""
-        self._dropped.clear()
+        It is near the cursor, since the cursor passes what is not for the consumer. Where
+        it is not, or cannot be read, this says how far was looked: then more is handed to
+        the consumer than need be, and nothing less.
+        """
+        at = state.settled.cursor
+        try:
+            for _ in range(SEEK_STEPS):
+                rows = self._store.heads_after(at, STEP_ROWS)
+                for row in rows:
+                    if row.position > state.counted:
+                        return None
+                    if state.holds(row.position, row.envelope):
+                        return row.position
+                if len(rows) < STEP_ROWS:
+                    return None
+                at = rows[-1].position
+        except sqlite3.Error:  # counting reads the same rows next, and reports it
+            pass
+        return at + 1
 
-    def take_dropped(self) -> list[tuple[str, int, int, int]]:
-        """The transaction is committed: tell the ledger, return (reason, count, first, last)."""
-        found: dict[Rank, list[int]] = {}
-        for level, row in self._dropped:
-            for state in self._ledger:
-                state.drop(row.position, row.envelope)
-            found.setdefault(level, []).append(row.position)
-        self._dropped.clear()
-        return [(REASONS[level], len(p), p[0], p[-1]) for level, p in found.items()]
+    def cursor_since(self, wall_ms: int) -> int:
+        """Return the last position received before `wall_ms`, the last one if that is unreadable."""
+        try:
+            first = self._store.first_since(wall_ms)
+        except sqlite3.Error:
+            first = 0
+        return first - 1 if first else self._ledger.last
 
+    # -- space ----------------------------------------------------------------------------
 
-def _up_to(size: int, rows: list[Head]) -> list[Head]:
-    """Return the first rows whose payloads reach `size`, at least one if there is one."""
-    total = 0
-    for count, row in enumerate(rows, start=1):
-        total += row.size + ROW_BYTES
-        if total >= size:
-            return rows[:count]
-    return rows
+    def _make_room(self) -> bool:
+        if not self.room.has_work():
+            return False
+        self.room.step()
+        return True
+
+    def _is_loose(self, now_s: float) -> bool:
+        """Whether so much of the file is free that some goes back to the file system."""
+        spare = max(COMPACT_MIN_PAGES, self.room.pages // 4)
+        return self.room.free_pages > spare and now_s >= self._compact_from_s
+
+    def _compact(self) -> bool:
+        if not self._is_loose(time.monotonic()):
+            return False
+        before = self.room.free_pages
+        self._store.compact(COMPACT_STEP_PAGES)
+        self.room.measure()
+        if self.room.free_pages >= before:  # a file that cannot shrink
+            self._compact_from_s = time.monotonic() + PASS_EVERY_S
+        return True

@@ -6,107 +6,40 @@ disk delays it and loses nothing. Appends are never owed: what could not be
 committed is refused, and Feishu sends it again.
 
 Invariants: only this thread touches the writing connection and the ledger; nothing
-is answered before its commit returned; a commit that fails changes no position.
+is answered, and no event has a position, before its commit returned; a commit that
+fails changes no position; once the file is found damaged nothing is written any more.
 """
 
 import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.journal.contract import JournalSettings
+from feishu_ws.journal.file import explain, free_bytes
 from feishu_ws.journal.ledger import ConsumerState, Ledger
-from feishu_ws.journal.store import Store, explain, free_bytes
+from feishu_ws.journal.store import Store
 from feishu_ws.journal.upkeep import Upkeep
-from feishu_ws.model import (
-    Attempt,
-    ConsumerRecord,
-    Event,
-    Outcome,
-    Span,
-    Verdict,
-)
+from feishu_ws.journal.work import Append, Change, Owed, Report, Sizes
+from feishu_ws.model import Event, Outcome, Span, Verdict
 
 BATCH_ITEMS: Final = 1024  # more in one commit gains nothing and delays its first answer
 BATCH_BYTES: Final = 4 * 1024 * 1024
 LINGER_S: Final = 0.02  # a settle nobody waits for may wait for company; durable within 50 ms
 RETRY_S: Final = 0.5  # how soon owed state is tried again on a disk that refuses
 FACTS_EVERY_S: Final = 1.0
-CHECKPOINT_BYTES: Final = 4 * 1024 * 1024  # SQLite's own default, but done between commits
-COMMIT_BYTES: Final = 16 * 1024  # what a commit adds to the WAL besides its payloads: touched pages
 UPKEEP_EVERY_S: Final = 0.05  # under load one step of upkeep goes between commits so often
+CHECKPOINT_BYTES: Final = 4 * 1024 * 1024  # SQLite's own default, but done between commits
+QUIET_CHECKPOINT_BYTES: Final = 256 * 1024  # in a quiet second, so that little is left to recover
+COMMIT_BYTES: Final = 16 * 1024  # what a commit adds to the WAL besides payloads and keys
+KEY_BYTES: Final = 4096  # keys are random, so each lands on a page of its own
+STEP_BYTES: Final = 1024 * 1024  # what a step of upkeep adds at most, as measured
 
 LAST_FAULT: Final = "last_fault"
-
-Answer = Callable[[Outcome], None]
-
-
-@dataclass(slots=True)
-class Append:
-    """An event that waits, and who wants to know."""
-
-    event: Event
-    answer: Answer
-
-
-@dataclass(slots=True)
-class Change:
-    """Something a consumer did, applied to the ledger in this thread.
-
-    Attributes:
-        apply: Changes the ledger and notes what is owed; must be harmless to repeat.
-        done: Called on the loop after the commit that holds it, None if nobody waits.
-    """
-
-    apply: Callable[["Owed", Ledger], None]
-    done: Callable[[], None] | None = None
-
-
-@dataclass(slots=True)
-class Owed:
-    """What the ledger has and the disk does not."""
-
-    consumers: set[str] = field(default_factory=set)
-    forgotten: set[str] = field(default_factory=set)
-    dead: list[tuple[str, int, str, Attempt, int]] = field(default_factory=list)
-    facts: dict[str, str] = field(default_factory=dict)
-    done: list[Callable[[], None]] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.consumers or self.forgotten or self.dead or self.facts or self.done)
-
-
-@dataclass(slots=True)
-class Sizes:
-    """How much room the file takes."""
-
-    first: int = 0
-    live_bytes: int = 0
-    free_bytes: int = 0
-    dead_letters: int = 0
-    has_room: bool = True
-
-
-@dataclass(slots=True)
-class Report:
-    """What one commit did, handed to the loop in one piece."""
-
-    stored: list[Event] = field(default_factory=list)
-    answers: list[tuple[Answer, Outcome]] = field(default_factory=list)
-    answered_bytes: int = 0
-    done: list[Callable[[], None]] = field(default_factory=list)
-    records: dict[str, ConsumerRecord | None] = field(default_factory=dict)
-    last: int = 0
-    commit_s: float | None = None
-    sizes: Sizes | None = None
-    error: FeishuWsError | None = None
-    dropped: list[tuple[str, int, int, int]] = field(default_factory=list)
-    pruned: tuple[int, int] | None = None
 
 
 class _Saved:
@@ -144,21 +77,34 @@ class Writer(threading.Thread):
         self._retry_at: float | None = None
         self._stopping = False
         self._facts_at = 0.0
-        self._wal_bytes = 0
+        self._wal_bytes = CHECKPOINT_BYTES  # what a crash left there
         self._upkeep_at = 0.0
-        self.ledger = Ledger()
-        self.last = store.last_position()
-        self.committing_since: float | None = None
+        self._damage: FeishuWsError | None = None
+        self.ledger = Ledger(store.last_position())
+        self.busy_since: float | None = None
         for state in store.load_consumers():
             self.ledger.states[state.name] = state
             self._saved[state.name] = _Saved(state)
         self.upkeep = Upkeep(store, self.ledger, settings, wall_ms)
+
+    @property
+    def last(self) -> int:
+        """Highest position ever given out."""
+        return self.ledger.last
 
     # -- called from the loop -------------------------------------------------------------
 
     def put(self, item: Append | Change) -> None:
         """Hand something over; returns at once."""
         self._queue.put(item)
+
+    def apply_first(self, change: Change) -> None:
+        """Apply a change before the thread is started; it is written when it is."""
+        self._apply(change)
+
+    def condemn(self, damage: FeishuWsError) -> None:
+        """The file was found damaged: refuse everything from now on."""
+        self._damage = damage
 
     def stop(self) -> None:
         """Write what waits, then end."""
@@ -176,13 +122,15 @@ class Writer(threading.Thread):
     def _work(self) -> None:
         while not self._stopping:
             appends = self._gather()
-            if appends or self._owed:
-                self._commit(appends)
-            if not appends or time.monotonic() >= self._upkeep_at:
-                self._keep_up()
-        if self._owed:
-            self._commit([])
-        self._store.close()
+            is_quiet = not appends and not self._owed
+            self._commit_some(appends)
+            if self._may_keep_up() and (not appends or time.monotonic() >= self._upkeep_at):
+                self._keep_up(is_quiet=is_quiet)
+        self._commit_some([])  # what the disk refused so far, a last time
+
+    def _may_keep_up(self) -> bool:
+        """Whether the disk took the last commit; upkeep does not run ahead of what is owed."""
+        return self._damage is None and self._retry_at is None and not self._stopping
 
     def _gather(self) -> list[Append]:
         """Wait for work, then take what is there."""
@@ -199,12 +147,15 @@ class Writer(threading.Thread):
                 appends.append(item)
                 size += len(item.event.payload)
                 continue
-            item.apply(self._owed, self.ledger)
-            if item.done is not None:
-                self._owed.done.append(item.done)
-            elif deadline is None:
+            self._apply(item)
+            if item.done is None and deadline is None:
                 deadline = time.monotonic() + LINGER_S
         return appends
+
+    def _apply(self, change: Change) -> None:
+        change.apply(self._owed, self.ledger)
+        if change.done is not None:
+            self._owed.done.append(change.done)
 
     def _next(self, appends: list[Append], deadline: float | None) -> Append | Change | None:
         """Return the next item, or None when it is time to commit or to keep up."""
@@ -220,6 +171,8 @@ class Writer(threading.Thread):
         """Return how long to wait for more: not at all once somebody waits for us."""
         if appends or self._stopping:
             return 0.0
+        if self._damage is not None:
+            return FACTS_EVERY_S
         if self._retry_at is not None:  # the disk refuses; only new events are tried sooner
             return max(self._retry_at - time.monotonic(), 0.0)
         if self._owed.done:
@@ -230,50 +183,62 @@ class Writer(threading.Thread):
 
     # -- committing -----------------------------------------------------------------------
 
-    def _commit(self, appends: list[Append]) -> None:
+    def _commit_some(self, appends: list[Append]) -> None:
+        """Commit what was gathered and what is owed, if there is any, and report it."""
+        if not appends and (self._damage is not None or not self._owed):
+            return
         report = Report()
-        began = time.monotonic()
-        self.committing_since = began
+        began = self.busy_since = time.monotonic()
         try:
             self._write(appends, report)
         except sqlite3.Error as error:
             self._fail(appends, report, explain(error, self._path))
+        except FeishuWsError as damage:
+            self._refuse(appends, report, damage)
         else:
             report.commit_s = time.monotonic() - began
             self._succeed(report)
-        self.committing_since = None
+        self.busy_since = None
         report.answered_bytes = sum(len(a.event.payload) for a in appends)
         report.last = self.last
         self._report_sizes(report)
         self._emit(report)
 
     def _write(self, appends: list[Append], report: Report) -> None:
-        """Write one transaction; nothing in memory changes before it is committed."""
+        """Write one transaction; nothing in memory changes before it is committed.
+
+        Raises:
+            FeishuWsError: The file is damaged; nothing was tried.
+            sqlite3.Error: As the disk answers; the transaction has to be rolled back.
+        """
+        if self._damage is not None:
+            raise self._damage
         self._store.begin()
         known = self._store.known_keys([key for a in appends for key in a.event.keys])
-        stored, duplicates = _sort_out(appends, set(known))
-        if stored and not self._has_room_for(stored):
+        new, duplicates = _sort_out(appends, set(known))
+        if new and not self._has_room_for(new):
             # What repeats an event of this very batch is refused with it.
-            refused = [a for a in appends if not any(key in known for key in a.event.keys)]
+            refused = [a for a in appends if known.isdisjoint(a.event.keys)]
             report.answers = [(a.answer, _refused(Fault.JOURNAL_FULL)) for a in refused]
-            duplicates = [a for a in appends if any(key in known for key in a.event.keys)]
-            stored = []
-        for number, append in enumerate(stored, start=self.last + 1):
-            append.event.position = number
-        now_ms = self._wall_ms()
-        keys = [key for a in (*stored, *duplicates) for key in a.event.keys]
+            duplicates = [a for a in appends if not known.isdisjoint(a.event.keys)]
+            new = []
+        keys = [key for a in (*new, *duplicates) for key in a.event.keys]
         if keys:
-            self._store.add_keys(keys, now_ms)
-        if stored:
-            self._store.add_events([a.event for a in stored])
+            self._store.add_keys(keys, self._wall_ms())
+        if new:
+            self._store.add_events(self.last + 1, [a.event for a in new])
         self._write_owed()
         self._store.commit()
-        report.stored = [a.event for a in stored]
-        report.answers += [(a.answer, Outcome(Verdict.STORED, a.event.position)) for a in stored]
+        # Only now: the loop takes a position for the word that the event is durable.
+        for position, append in enumerate(new, start=self.last + 1):
+            append.event.position = position
+        report.stored = [a.event for a in new]
+        report.answers += [(a.answer, Outcome(Verdict.STORED, a.event.position)) for a in new]
         report.answers += [(a.answer, Outcome(Verdict.DUPLICATE)) for a in duplicates]
 
     def _has_room_for(self, appends: list[Append]) -> bool:
-        return self.upkeep.make_room(sum(len(a.event.payload) for a in appends), len(appends))
+        size = sum(len(a.event.payload) for a in appends)
+        return self.upkeep.room.make(size, len(appends))
 
     def _write_owed(self) -> None:
         owed = self._owed
@@ -301,23 +266,22 @@ class Writer(threading.Thread):
 
     def _succeed(self, report: Report) -> None:
         """Take over into memory what the disk now holds."""
-        owed = self._owed
+        owed, self._owed = self._owed, Owed()
         self._retry_at = None
         self._saved.update(self._saving)
         self._saving.clear()
         for event in report.stored:
-            self.ledger.append(event.position, event.envelope, event.position - 1)
-            self.last = event.position
+            self.ledger.append(event.position, event.envelope)
+        report.dropped, losers = self.upkeep.room.take_dropped()
+        self._owed.consumers |= losers  # in memory they are past it; on disk with the next commit
         for name in owed.forgotten:
             self._saved.pop(name, None)
             report.records[name] = None
-        touched = self.ledger.states if report.stored else owed.consumers
+        touched = self.ledger.states if report.stored else owed.consumers | losers
         for name in touched:
             report.records[name] = self.ledger.states[name].record()
-        self._wal_bytes += COMMIT_BYTES + sum(len(e.payload) for e in report.stored)
+        self._wal_bytes += _wal_bytes(report.stored)
         report.done = owed.done
-        report.dropped = self.upkeep.take_dropped()
-        self._owed = Owed()
 
     def _fail(self, appends: list[Append], report: Report, error: FeishuWsError) -> None:
         """Refuse what was to be stored; what is owed stays owed."""
@@ -326,49 +290,77 @@ class Writer(threading.Thread):
         except sqlite3.Error as again:
             error = explain(again, self._path)
         self._saving.clear()
+        self.upkeep.room.forget_dropped()
         self._retry_at = time.monotonic() + RETRY_S
         self._owed.facts[LAST_FAULT] = f"{error.fault} {self._wall_ms()}"  # tried until it succeeds
-        report.stored = []
+        if error.fault is Fault.JOURNAL_CORRUPT:
+            self._damage = error
+        self._refuse(appends, report, error)
+
+    @staticmethod
+    def _refuse(appends: list[Append], report: Report, error: FeishuWsError) -> None:
         report.answers = [(a.answer, _refused(error.fault)) for a in appends]
         report.error = error
-        for append in appends:
-            append.event.position = 0
-        self.upkeep.forget_dropped()
 
     # -- between commits ------------------------------------------------------------------
 
-    def _keep_up(self) -> None:
-        """Do one bounded step of pruning, counting, compaction or moving the WAL."""
-        self._upkeep_at = time.monotonic() + UPKEEP_EVERY_S
-        report = Report(last=self.last)
+    def _keep_up(self, *, is_quiet: bool) -> None:
+        """Do one bounded step of upkeep, and move the WAL into the file when it is time."""
+        now = self.busy_since = time.monotonic()
+        self._upkeep_at = now + UPKEEP_EVERY_S
+        report = Report(op="upkeep", last=self.last)
         try:
             if self.upkeep.has_work():
-                report.pruned = self.upkeep.step(self.last)
-            if self._wal_bytes > CHECKPOINT_BYTES:
+                is_quiet = False
+                self.upkeep.step()
+                self._wal_bytes += STEP_BYTES
+            if self._wal_bytes >= (QUIET_CHECKPOINT_BYTES if is_quiet else CHECKPOINT_BYTES):
                 self._store.checkpoint()
                 self._wal_bytes = 0
         except sqlite3.Error as error:
             self._fail([], report, explain(error, self._path))
             self.upkeep.pause()
-        counted = self.upkeep.take_counted()
+        self.busy_since = None
+        report.pruned = self.upkeep.take_pruned()
+        counted = self.upkeep.take_counted() & self.ledger.states.keys()
         report.records = {name: self.ledger.states[name].record() for name in counted}
         self._report_sizes(report)
         if report.records or report.sizes or report.error or report.pruned:
             self._emit(report)
 
     def _report_sizes(self, report: Report) -> None:
+        """Add how large everything is, now and then; the next commit tells if it cannot be read."""
         now = time.monotonic()
-        if now < self._facts_at:
+        if now < self._facts_at or self._damage is not None:
             return
         self._facts_at = now + FACTS_EVERY_S
         try:
-            first, dead = self._store.extent()
-            live = self.upkeep.measure()
-            has_room = self.upkeep.has_room(first)
+            report.sizes = self.sizes()
         except sqlite3.Error as error:
-            report.error = report.error or explain(error, self._path)
-            return
-        report.sizes = Sizes(first, live, free_bytes(self._path), dead, has_room)
+            found = explain(error, self._path)
+            if found.fault is Fault.JOURNAL_CORRUPT:
+                self._damage = report.error = found
+
+    def sizes(self) -> Sizes:
+        """Return how large everything is.
+
+        Raises:
+            sqlite3.Error: As the disk answers.
+        """
+        room = self.upkeep.room
+        room.measure()
+        return Sizes(
+            first=self._store.first_position(),
+            live_bytes=room.live_bytes,
+            free_bytes=free_bytes(self._path),
+            dead_letters=self._store.count_dead(),
+            has_room=not room.is_full,
+        )
+
+
+def _wal_bytes(stored: list[Event]) -> int:
+    """Return about what a commit added to the WAL."""
+    return COMMIT_BYTES + sum(len(e.payload) + KEY_BYTES * len(e.keys) for e in stored)
 
 
 def _sort_out(appends: list[Append], known: set[bytes]) -> tuple[list[Append], list[Append]]:
@@ -384,17 +376,3 @@ def _sort_out(appends: list[Append], known: set[bytes]) -> tuple[list[Append], l
 
 def _refused(fault: Fault) -> Outcome:
     return Outcome(Verdict.REFUSED, fault=fault)
-
-
-def settle(
-    name: str, positions: Iterable[int], passed: Iterable[Span]
-) -> Callable[[Owed, Ledger], None]:
-    """Return the change that settles."""
-
-    def apply(owed: Owed, ledger: Ledger) -> None:
-        state = ledger.states.get(name)
-        if state is not None:  # forgotten meanwhile
-            state.settle(positions, passed)
-            owed.consumers.add(name)
-
-    return apply

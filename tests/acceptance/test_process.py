@@ -166,7 +166,7 @@ async def test_passed_sockets_and_readiness(tmp_path, feishu):
             "LISTEN_FDNAMES": "events",
             "NOTIFY_SOCKET": str(notify_path),
         }
-        daemon.start(prefix=["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh"], wait=False)
+        daemon.start(prefix=["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh"], wait=False, pass_fds=[3])
         ready = await asyncio.to_thread(notify.recv, 4096)
         daemon.socket_path = path
         answer = daemon.call("ping")
@@ -176,7 +176,7 @@ async def test_passed_sockets_and_readiness(tmp_path, feishu):
     assert path.exists()
 
 
-async def test_lark_oapi_is_never_imported(tmp_path, feishu):
+async def test_the_official_sdk_is_never_imported(tmp_path, feishu):
     """A daemon that has seen traffic, metrics and status has not imported lark_oapi."""
     with DaemonProcess(tmp_path, feishu.domain) as daemon:
         daemon.env["PYTHONPROFILEIMPORTTIME"] = "1"

@@ -1,0 +1,135 @@
+"""The file: how it is made and opened, and what the errors on it mean.
+
+Foreign errors become faults here and nowhere else in the journal.
+"""
+
+import contextlib
+import errno
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.journal.schema import check_version, migrate
+
+FILE_MODE: Final = 0o600  # events are other people's messages
+CACHE_KIB: Final = 4096  # of pages; the default 2 MB misses on the key index of a busy day
+WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024  # a WAL that grew in a bad hour is cut back
+_WRITER_PRAGMAS: Final = (
+    "auto_vacuum = INCREMENTAL",  # takes effect in a new file
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "wal_autocheckpoint = 0",  # the writer does it between commits
+    f"journal_size_limit = {WAL_LIMIT_BYTES}",
+    f"cache_size = -{CACHE_KIB}",
+    "secure_delete = FAST",  # Debian's SQLite zeroes what is deleted: 25 times the writing
+)
+_PROBE_BYTES: Final = 65_536  # more than the slack a file system keeps in half-used blocks
+_WRITE_FAULTS: Final = {
+    errno.EROFS: Fault.JOURNAL_READ_ONLY,
+    errno.ENOSPC: Fault.DISK_FULL,
+    errno.EDQUOT: Fault.DISK_FULL,
+}
+
+
+def make_private(path: Path) -> None:
+    """Make the file, if it is missing, and see that only its owner can open it.
+
+    SQLite gives the files beside it (`-wal`, `-shm`) the mode the file has when it makes them.
+
+    Raises:
+        FeishuWsError: `journal_io`, `journal_read_only` or `disk_full`.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+        for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+            if file.exists():
+                file.chmod(FILE_MODE)
+    except OSError as exc:
+        fault = _WRITE_FAULTS.get(exc.errno or 0, Fault.JOURNAL_IO)
+        detail = f"cannot open the journal {exc.filename or path}: {exc.strerror}"
+        raise FeishuWsError(fault, detail) from exc
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open the file for reading; nothing in it is changed.
+
+    Raises:
+        FeishuWsError: `journal_version`, the file is newer than this program.
+        sqlite3.Error: As the disk answers.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    return _set_up(connection, ("query_only = 1",), check_version)
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the file with the settings that the promises rest on, and migrate it.
+
+    Raises:
+        FeishuWsError: `journal_version`.
+        sqlite3.Error: As the disk answers.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    return _set_up(connection, _WRITER_PRAGMAS, migrate)
+
+
+def _set_up(
+    connection: sqlite3.Connection,
+    pragmas: Iterable[str],
+    check: Callable[[sqlite3.Connection], int],
+) -> sqlite3.Connection:
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+        check(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def explain(error: sqlite3.Error, path: Path) -> FeishuWsError:
+    """Return the fault behind an error of SQLite."""
+    name = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    where = f"{name} on {path}: {error}"
+    if name.startswith("SQLITE_FULL"):
+        return FeishuWsError(Fault.DISK_FULL, where)
+    if name.startswith("SQLITE_READONLY"):
+        return FeishuWsError(Fault.JOURNAL_READ_ONLY, where)
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return FeishuWsError(Fault.JOURNAL_CORRUPT, where)
+    return FeishuWsError(_WRITE_FAULTS.get(_try_to_write(path), Fault.JOURNAL_IO), where)
+
+
+def _try_to_write(path: Path) -> int:
+    """Return the errno of writing a page beside the journal, 0 if it can be written.
+
+    SQLite calls many things an I/O error and keeps the errno to itself: a WAL index
+    that cannot grow on a full disk, a file system that turned read-only.
+    """
+    probe = path.with_name(path.name + ".probe")
+    try:
+        fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        return exc.errno or 0
+    try:
+        written = os.pwrite(fd, bytes(_PROBE_BYTES), 0)
+    except OSError as exc:
+        return exc.errno or 0
+    finally:
+        os.close(fd)
+        with contextlib.suppress(OSError):
+            probe.unlink()
+    return 0 if written == _PROBE_BYTES else errno.ENOSPC
+
+
+def free_bytes(path: Path) -> int:
+    """Return the bytes free for us where the journal lies, 0 if that cannot be told."""
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:
+        return 0
+    return found.f_bavail * found.f_frsize

@@ -1,0 +1,149 @@
+"""The file: who may open it, how it is opened, and what its errors mean."""
+
+import errno
+import os
+import sqlite3
+
+import pytest
+
+from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.journal import file
+from feishu_ws.journal.file import connect_reader, connect_writer, explain, free_bytes, make_private
+
+
+def sqlite_error(name):
+    """Return an error with one of SQLite's names."""
+    error = sqlite3.OperationalError("what SQLite said")
+    error.sqlite_errorname = name
+    return error
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A new file, open for writing."""
+    path = tmp_path / "journal.db"
+    make_private(path)
+    connection = connect_writer(path)
+    yield path
+    connection.close()
+
+
+def modes(path):
+    """Return the modes of the journal's files by suffix."""
+    return {
+        found.name.removeprefix(path.name): found.stat().st_mode & 0o777
+        for found in path.parent.glob(path.name + "*")
+    }
+
+
+def test_all_files_are_private(path):
+    """Neither the file nor its WAL and index can be read by others, whatever the umask."""
+    assert modes(path) == {"": 0o600, "-wal": 0o600, "-shm": 0o600}
+
+
+def test_files_that_are_too_open_are_closed(tmp_path):
+    """Files left by something more generous are made private."""
+    path = tmp_path / "journal.db"
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).touch(0o644)
+    make_private(path)
+
+    assert set(modes(path).values()) == {0o600}
+
+
+def test_a_file_is_made_where_only_a_directory_is(tmp_path):
+    """A missing directory is named; it is not made."""
+    with pytest.raises(FeishuWsError, match="nowhere") as failed:
+        make_private(tmp_path / "nowhere" / "journal.db")
+
+    assert failed.value.fault is Fault.JOURNAL_IO
+
+
+def test_settings_the_promises_rest_on(path):
+    """Every commit is synced, the WAL is ours to move, and free pages can be given back."""
+    connection = connect_writer(path)
+    found = {
+        name: connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("synchronous", "journal_mode", "wal_autocheckpoint", "auto_vacuum")
+    }
+    connection.close()
+
+    assert found == {
+        "synchronous": 2,
+        "journal_mode": "wal",
+        "wal_autocheckpoint": 0,
+        "auto_vacuum": 2,
+    }
+
+
+def test_the_reader_cannot_write(path):
+    """The reading connection refuses to write."""
+    reader = connect_reader(path)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.execute("DELETE FROM event")
+    reader.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("SQLITE_FULL", Fault.DISK_FULL),
+        ("SQLITE_READONLY", Fault.JOURNAL_READ_ONLY),
+        ("SQLITE_READONLY_DBMOVED", Fault.JOURNAL_READ_ONLY),
+        ("SQLITE_CORRUPT", Fault.JOURNAL_CORRUPT),
+        ("SQLITE_CORRUPT_INDEX", Fault.JOURNAL_CORRUPT),
+        ("SQLITE_NOTADB", Fault.JOURNAL_CORRUPT),
+        ("SQLITE_IOERR_FSYNC", Fault.JOURNAL_IO),
+        ("SQLITE_BUSY", Fault.JOURNAL_IO),
+        (None, Fault.JOURNAL_IO),
+    ],
+)
+def test_what_an_error_means(path, name, fault):
+    """SQLite's names become faults, with the path and what was said."""
+    error = sqlite_error(name) if name else sqlite3.InterfaceError("what SQLite said")
+    explained = explain(error, path)
+
+    assert explained.fault is fault
+    assert str(path) in explained.detail
+    assert "what SQLite said" in explained.detail
+
+
+@pytest.mark.parametrize(
+    ("number", "fault"),
+    [
+        (errno.EROFS, Fault.JOURNAL_READ_ONLY),
+        (errno.ENOSPC, Fault.DISK_FULL),
+        (errno.EDQUOT, Fault.DISK_FULL),
+        (errno.EIO, Fault.JOURNAL_IO),
+    ],
+)
+@pytest.mark.parametrize("call", ["open", "pwrite"])
+def test_an_io_error_is_looked_into(path, monkeypatch, call, number, fault):
+    """Behind an I/O error a write beside the journal tells a full or read-only disk from a broken one."""
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(file.os, call, refuse)
+
+    assert explain(sqlite_error("SQLITE_IOERR_WRITE"), path).fault is fault
+
+
+def test_half_a_write_is_a_full_disk(path, monkeypatch):
+    """A disk that takes only part of what is written beside the journal is full."""
+    monkeypatch.setattr(file.os, "pwrite", lambda fd, data, offset: len(data) // 2)
+
+    assert explain(sqlite_error("SQLITE_IOERR_SHMSIZE"), path).fault is Fault.DISK_FULL
+
+
+def test_looking_into_an_error_leaves_nothing_behind(path):
+    """The write beside the journal is removed again."""
+    explain(sqlite_error("SQLITE_IOERR"), path)
+
+    assert set(modes(path)) == {"", "-wal", "-shm"}
+
+
+def test_free_bytes(tmp_path):
+    """What is free where the journal lies is a number, 0 where that cannot be told."""
+    assert free_bytes(tmp_path / "journal.db") > 0
+    assert free_bytes(tmp_path / "nowhere" / "journal.db") == 0
