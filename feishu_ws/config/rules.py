@@ -19,8 +19,6 @@ def apply_rules(draft: Draft) -> None:
     """Note everything wrong between keys; keys already refused are left alone."""
     _check_app_id(draft)
     _check_order(draft, "journal.dedupe_hours", "journal.retention_hours")
-    _check_order(draft, "upstream.backoff_base_s", "upstream.backoff_unreachable_max_s")
-    _check_order(draft, "upstream.backoff_base_s", "upstream.backoff_max_s")
     _check_dedupe(draft)
     _check_socket(draft)
     _check_owners(draft)

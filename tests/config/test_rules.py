@@ -27,13 +27,6 @@ def _error(env, **more):
             "journal.retention_hours: 168, expected at least journal.dedupe_hours = 200 (default)",
         ),
         (
-            {"UPSTREAM__BACKOFF_BASE_S": "10"},
-            (
-                "upstream.backoff_unreachable_max_s: 5, expected at least upstream.backoff_base_s = 10 "
-                "(default)"
-            ),
-        ),
-        (
             {"SOCKET__GROUP": "no-such-group"},
             (
                 'socket.group: "no-such-group", expected a group of this machine '

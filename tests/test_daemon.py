@@ -1,0 +1,245 @@
+"""The whole daemon in this process, against the simulator."""
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+from support import eventually
+
+from feishu_ws.client import Consumer
+from feishu_ws.config import load
+from feishu_ws.daemon import Daemon
+from feishu_ws.simulator import corpus
+from feishu_ws.simulator.server import Simulator
+from feishu_ws.simulator.settings import SimulatorSettings
+from feishu_ws.simulator.transmission import Split
+
+QUICK = {
+    "FEISHU_WS_UPSTREAM__KEEPALIVE_INTERVAL_S": "0.5",
+    "FEISHU_WS_UPSTREAM__KEEPALIVE_TIMEOUT_S": "0.5",
+    "FEISHU_WS_UPSTREAM__BACKOFF_BASE_S": "0.1",
+    "FEISHU_WS_UPSTREAM__BACKOFF_UNREACHABLE_MAX_S": "0.3",
+    "FEISHU_WS_LOG__LEVEL": "warning",
+}
+
+
+class Running:
+    """A daemon that runs, and how to reach it."""
+
+    def __init__(self, daemon, path):
+        self.daemon = daemon
+        self.path = str(path / "events.sock")
+
+    def consumer(self, name="bot", **options):
+        """Return a consumer of it."""
+        return Consumer(name, self.path, **{"start": "earliest", **options})
+
+    async def status(self):
+        """Return the status object."""
+        async with self.consumer("status", durable=False) as consumer:
+            return await consumer.call("status")
+
+
+@pytest.fixture
+async def feishu():
+    settings = SimulatorSettings(redelivery_s=(0.3,) * 100, keep_log=True, seed=7)
+    async with Simulator(settings) as running:
+        yield running
+
+
+@pytest.fixture
+async def run_daemon(tmp_path, feishu):
+    """Run daemons in one directory, one after another."""
+
+    @contextlib.asynccontextmanager
+    async def run(**env):
+        environment = {
+            "FEISHU_WS_APP__ID": feishu.settings.app_id,
+            "FEISHU_WS_APP__SECRET": feishu.settings.app_secret,
+            "FEISHU_WS_APP__DOMAIN": feishu.domain,
+            "STATE_DIRECTORY": str(tmp_path),
+            "RUNTIME_DIRECTORY": str(tmp_path),
+            "FEISHU_WS_TELEMETRY__LISTEN": "",
+            **QUICK,
+            **env,
+        }
+        daemon = Daemon(load(None, environment))
+        life = asyncio.create_task(daemon.run())
+        await eventually(lambda: life.done() or (tmp_path / "events.sock").exists())
+        try:
+            yield Running(daemon, tmp_path)
+        finally:
+            daemon.request_stop("the test is over")
+            assert await asyncio.wait_for(life, 5) == 0
+
+    return run
+
+
+async def take(consumer, count):
+    """Return the next deliveries, settled."""
+    found = []
+    async for delivery in consumer:
+        found.append(delivery)
+        await delivery.settle()
+        if len(found) == count:
+            return found
+    raise AssertionError("the consumer ended")
+
+
+async def test_an_event_travels(feishu, run_daemon):
+    """What Feishu pushes is confirmed, and reaches the consumer byte for byte."""
+    async with run_daemon() as running, running.consumer() as consumer:
+        await feishu.wait_for_links(2)
+        payload = corpus.text_message(1, text="你好")
+        delivery = feishu.push(payload)
+        (found,) = await asyncio.wait_for(take(consumer, 1), 5)
+        confirmed = await delivery.confirmed()
+
+    assert confirmed == (200, None)
+    assert found.event.data == json.loads(payload)
+    assert payload in found.event.raw
+    assert (found.message["text"], found.position, found.attempt) == ("你好", 1, 1)
+    assert feishu.stats.as_dict()["bad_acks"] == []
+
+
+async def test_duplicates_are_confirmed_and_not_delivered(feishu, run_daemon):
+    """The same event on both links, and again after a restart, is delivered once."""
+    payload = corpus.text_message(1)
+    async with run_daemon() as running, running.consumer() as consumer:
+        await feishu.wait_for_links(2)
+        both = [feishu.push(payload, link=link) for link in feishu.links]
+        codes = [(await delivery.confirmed())[0] for delivery in both]
+        await asyncio.wait_for(take(consumer, 1), 5)
+    async with run_daemon() as running, running.consumer() as consumer:
+        await feishu.wait_for_links(1)
+        codes.append((await feishu.push(payload).confirmed())[0])
+        feishu.push(corpus.text_message(2))
+        (after,) = await asyncio.wait_for(take(consumer, 1), 5)
+
+    assert codes == [200, 200, 200]
+    assert after.position == 2
+
+
+async def test_a_killed_link_comes_back_and_loses_nothing(feishu, run_daemon):
+    """Links that are reset under load come back by themselves; every event arrives once."""
+    async with run_daemon() as running, running.consumer() as consumer:
+        await feishu.wait_for_links(2)
+        reading = asyncio.create_task(take(consumer, 300))
+        for number in range(300):
+            feishu.push(corpus.text_message(number), parts=1 + number % 3)
+            if number % 60 == 30:
+                feishu.links[0].reset()
+            await asyncio.sleep(0.002)
+        found = await asyncio.wait_for(reading, 20)
+        await feishu.wait_for_links(2)
+
+    assert [delivery.position for delivery in found] == list(range(1, 301))
+    assert len({delivery.event.id for delivery in found}) == 300
+
+
+async def test_a_silent_link_is_noticed(feishu, run_daemon):
+    """A peer that goes silent is replaced within interval + timeout + 1 s."""
+    async with run_daemon(FEISHU_WS_UPSTREAM__CONNECTIONS="1") as running:
+        (link,) = await feishu.wait_for_links(1)
+        link.go_silent(notices_close=False)
+        began = asyncio.get_running_loop().time()
+        await eventually(lambda: any(other is not link for other in feishu.links))
+        took_s = asyncio.get_running_loop().time() - began
+        status = await running.status()
+
+    assert took_s < 0.5 + 0.5 + 1
+    assert status["losses"][0]["fault"] == "pong_overdue"
+
+
+async def test_an_outage_heals_by_itself(feishu, run_daemon):
+    """Feishu unreachable for a while: not ready, then live again without help."""
+    async with run_daemon() as running:
+        await feishu.wait_for_links(2)
+        await feishu.stop_listening()
+        for link in list(feishu.links):
+            link.reset()
+        await asyncio.sleep(1)
+        down = await running.status()
+        await feishu.start_listening()
+        await feishu.wait_for_links(2, 10)
+        delivery = feishu.push(corpus.text_message(1))
+        assert await delivery.confirmed() == (200, None)
+        await eventually(lambda: len(feishu.links) == 2)
+        up = await running.status()
+
+    assert (down["ready"], up["ready"]) == (False, True)
+    assert down["fault"] in {"connect_failed", "connection_lost"}
+
+
+async def test_split_shuffled_and_repeated_parts(feishu, run_daemon):
+    """A payload in shuffled, repeated parts is one event."""
+    async with run_daemon() as running, running.consumer() as consumer:
+        await feishu.wait_for_links(1)
+        payload = corpus.text_message(1, size=20_000)
+        split = Split(parts=7, shuffle=True, duplicates=2)
+        delivery = feishu.push(payload, split=split)
+        (found,) = await asyncio.wait_for(take(consumer, 1), 5)
+
+    assert await delivery.confirmed() == (200, None)
+    assert payload in found.event.raw
+
+
+async def test_a_callback_is_answered_by_a_consumer(feishu, run_daemon):
+    """The first reply is what Feishu gets; a duplicate gets the same."""
+    async with run_daemon() as running, running.consumer() as consumer:
+        await feishu.wait_for_links(1)
+        await consumer.call("ping")
+        card = corpus.sample("card.action.trigger", 1, feishu.new_origin())
+        first = feishu.push(card, kind="card")
+        async for delivery in consumer:
+            assert delivery.reply_by is not None
+            await delivery.reply({"toast": {"type": "info", "content": "好"}})
+            break
+        code, data = await first.confirmed()
+        again = await feishu.push(card, kind="card").confirmed()
+
+    assert (code, json.loads(data)) == (200, {"toast": {"type": "info", "content": "好"}})
+    assert again == (code, data)
+
+
+async def test_a_callback_nobody_answers_gets_the_default(feishu, run_daemon):
+    """Without a reply the default goes out in time, and the event comes late."""
+    async with run_daemon(FEISHU_WS_DELIVERY__CALLBACK_TIMEOUT_S="0.3") as running:
+        await feishu.wait_for_links(1)
+        card = corpus.sample("card.action.trigger", 1, feishu.new_origin())
+        answer = await feishu.push(card).confirmed()
+        async with running.consumer() as consumer:
+            (late,) = await asyncio.wait_for(take(consumer, 1), 5)
+
+    assert answer == (200, b"{}")
+    assert (late.late, late.reply_by) == (True, None)
+
+
+async def test_hostile_frames_change_nothing(feishu, run_daemon):
+    """Text, garbage and empty frames are counted; the link stays and goes on."""
+    async with run_daemon() as running, running.consumer() as consumer:
+        links = await feishu.wait_for_links(2)
+        for link in links:
+            for frame in ("text", b"", b"\xff" * 50, b"\x08\x00", bytes(100_000)):
+                link.send_raw(frame)
+        delivery = feishu.push(b"this is no JSON \xff")
+        (found,) = await asyncio.wait_for(take(consumer, 1), 5)
+        assert await delivery.confirmed() == (200, None)
+        assert feishu.links == links
+
+    assert (found.event.type, found.event.data) == ("feishu.unknown", b"this is no JSON \xff")
+
+
+async def test_credentials_refused_while_running_is_held(feishu, run_daemon):
+    """Refused credentials that once worked are waited out, loudly, and heal by themselves."""
+    async with run_daemon() as running:
+        await feishu.wait_for_links(2)
+        feishu.refuse_discovery(1000040345)
+        for link in list(feishu.links):
+            link.reset()
+        await asyncio.sleep(0.5)
+        status = await running.status()
+
+    assert (status["ready"], status["fault"]) == (False, "credentials_refused")
+    assert {link["state"] for link in status["links"]} <= {"held", "backoff", "discovering"}
