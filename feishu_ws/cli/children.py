@@ -5,7 +5,6 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -44,14 +43,11 @@ def child_environment(settings: Mapping[str, str]) -> dict[str, str]:
     return env | {ENV_PREFIX + name: value for name, value in settings.items()}
 
 
-def free_port(wanted: int) -> int:
-    """Return a TCP port of this machine that nobody listens on: `wanted` if it is free."""
-    for port in (wanted, 0):
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((LOCALHOST, port))
-            return int(probe.getsockname()[1])
-    raise FeishuWsError(Fault.PORT_IN_USE, f"no free TCP port, expected one, {LOCALHOST}")
+def free_port() -> int:
+    """Return a TCP port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((LOCALHOST, 0))
+        return int(probe.getsockname()[1])
 
 
 class Child:

@@ -7,6 +7,7 @@ files are in a temporary directory.
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -20,10 +21,11 @@ from feishu_ws.cli.children import LOCALHOST, Child, ChildError, child_environme
 from feishu_ws.cli.eventline import event_line
 from feishu_ws.cli.render import Paint
 from feishu_ws.client import Consumer, Delivery, Disconnected
+from feishu_ws.config.kinds import MAX_SOCKET_PATH
 
 APP_ID: Final = "cli_d3m0d3m0d3m0d3m0"
 SECRET: Final = "demo-secret"  # noqa: S105  # known to both ends of a simulation
-TELEMETRY_PORT: Final = 9530  # where a real daemon would have it, if that is free
+PREFIX: Final = "feishu-ws-demo-"
 READY_S: Final = 20.0  # for a slow machine; it takes a second on a quick one
 LINKS: Final = 2
 CUT_AFTER_EVENTS: Final = 5
@@ -89,9 +91,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _demo(args: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory(prefix="feishu-ws-demo-") as name:
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=_short_directory()) as name:
         async with AsyncExitStack() as stack:
             await _Demo(args, Path(name), stack).run()
+
+
+def _short_directory() -> str:
+    """Return a place for temporary files where a socket's path is not too long."""
+    usual = tempfile.gettempdir()
+    longest = len(os.fsencode(usual)) + len(PREFIX) + len("/xxxxxxxx/events.sock")
+    return usual if longest <= MAX_SOCKET_PATH else "/tmp"  # noqa: S108  # made private by mkdtemp
 
 
 class _Demo:
@@ -106,7 +115,7 @@ class _Demo:
         self._over = asyncio.Event()
         self._began_s = time.monotonic()
         self._socket = str(directory / "events.sock")
-        self._port = free_port(TELEMETRY_PORT)
+        self._port = free_port()
 
     async def run(self) -> None:
         """Bring everything up, read along until it is over, and say how it went."""

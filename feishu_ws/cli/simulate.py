@@ -67,10 +67,10 @@ async def _simulate(args: argparse.Namespace, scenario: Scenario, say: Say) -> N
     settings = scenario.tune(_settings(args))
     observe = _observer(say)
     async with Simulator(settings, observe=observe) as feishu:
-        say("listening", _where(args, feishu, scenario))
         work = asyncio.create_task(_play(args, feishu, scenario, observe), name="scenario")
         news = asyncio.create_task(_report(feishu, say), name="stats")
         _stop_on_signal(work)
+        say("listening", _where(args, feishu, scenario))
         with suppress(asyncio.CancelledError):
             await work
         news.cancel()

@@ -4,16 +4,17 @@ import asyncio
 import json
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture
-def temporary(tmp_path):
-    """Where the demo puts its files."""
-    (tmp_path / "t").mkdir()
-    return tmp_path / "t"
+def temporary():
+    """Where the demo puts its files; short, for the sake of the socket's path."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as name:
+        yield Path(name)
 
 
 def _children(pid):
@@ -100,3 +101,13 @@ async def test_the_death_of_a_part_is_told_with_its_last_words(start, temporary,
     assert ("daemon.started" in err.decode()) == (victim == "run")
     assert _are_gone(children)
     assert list(temporary.iterdir()) == []
+
+
+async def test_a_long_temporary_directory_is_no_obstacle(command, tmp_path):
+    """A socket's path has 107 bytes, whatever $TMPDIR says."""
+    far = tmp_path / ("x" * 90)
+    far.mkdir()
+
+    code, _, err = await command("demo", "--events", "1", TMPDIR=str(far))
+
+    assert (code, err) == (0, "")

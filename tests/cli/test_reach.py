@@ -1,0 +1,55 @@
+"""Which socket a command talks to."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from feishu_ws.cli.reach import refusal, socket_of
+from feishu_ws.client import Code, RpcError
+from feishu_ws.faults import Fault
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """An empty directory, no system-wide configuration, nothing in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("feishu_ws.config.draft.SYSTEM_FILE", str(tmp_path / "none"))
+    for name in ("FEISHU_WS_SOCKET", "FEISHU_WS_CONFIG", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def _args(config=None, socket=None):
+    return SimpleNamespace(config=config, socket=socket)
+
+
+def test_from_the_command_line_to_the_usual_place(place, monkeypatch):
+    """--socket, --config, the variable, the local file, the usual places, in this order."""
+    assert socket_of(_args()) == "/run/feishu-ws/events.sock"
+
+    (place / "feishu-ws.toml").write_text('[socket]\npath = "/local.sock"\n')
+    assert socket_of(_args()) == "/local.sock"
+
+    monkeypatch.setenv("FEISHU_WS_SOCKET", "/variable.sock")
+    assert socket_of(_args()) == "/variable.sock"
+
+    (place / "asked.toml").write_text('[socket]\npath = "/asked.sock"\n')
+    assert socket_of(_args(config="asked.toml")) == "/asked.sock"
+
+    assert socket_of(_args(config="asked.toml", socket="/said.sock")) == "/said.sock"
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        (Code.NOT_ALLOWED, Fault.CLIENT_REFUSED),
+        (Code.INVALID_PARAMS, Fault.USAGE),
+        (Code.CONSUMER_CONFLICT, Fault.CONSUMER_CONFLICT),
+        (Code.INTERNAL_ERROR, Fault.INTERNAL),
+        (-1, Fault.INTERNAL),
+    ],
+)
+def test_a_refusal_has_a_fault(code, fault):
+    """The exit code follows from it."""
+    assert refusal(RpcError(code, "no"), "/s").fault is fault

@@ -1,0 +1,40 @@
+"""`feishu-ws run`: hands a valid configuration to the daemon, and its exit code on."""
+
+from feishu_ws.cli.main import execute
+from feishu_ws.faults import Exit, Fault, FeishuWsError
+
+
+def _settings(monkeypatch):
+    monkeypatch.setenv("FEISHU_WS_APP__ID", "cli_a")
+    monkeypatch.setenv("FEISHU_WS_APP__SECRET", "s")
+
+
+def test_the_daemon_gets_what_was_loaded(monkeypatch, tmp_path):
+    """File and environment, merged."""
+    _settings(monkeypatch)
+    (tmp_path / "c.toml").write_text("[upstream]\nconnections = 5\n")
+    given = []
+
+    def live(loaded):
+        given.append(loaded)
+        return Exit.OK
+
+    monkeypatch.setattr("feishu_ws.cli.run.main", live)
+
+    assert execute(["run", "--config", str(tmp_path / "c.toml")]) == 0
+    assert given[0].settings.upstream.connections == 5
+    assert given[0].path == str(tmp_path / "c.toml")
+
+
+def test_what_makes_the_daemon_give_up_is_told(monkeypatch, tmp_path, capsys):
+    """With the exit code of the fault."""
+    _settings(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+
+    def die(_):
+        raise FeishuWsError(Fault.JOURNAL_LOCKED, "process 7 holds it, expected nobody, /j.lock")
+
+    monkeypatch.setattr("feishu_ws.cli.run.main", die)
+
+    assert execute(["run"]) == Exit.IN_USE
+    assert capsys.readouterr().err.startswith("feishu-ws: process 7 holds it, expected nobody,")
