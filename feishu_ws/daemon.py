@@ -22,6 +22,8 @@ from feishu_ws.downstream.dispatcher import Dispatcher
 from feishu_ws.downstream.native import NativeSocket
 from feishu_ws.faults import Exit, Fault, FeishuWsError
 from feishu_ws.happenings import (
+    ClockAgreed,
+    ClockStepped,
     ConfigRejected,
     ConfigReloaded,
     DaemonStarted,
@@ -68,6 +70,7 @@ class Daemon:
         self._stop = asyncio.Event()
         self._stop_reason = ""
         self._failure: FeishuWsError | None = None
+        self._doubted_since_s: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._heartbeats = Heartbeats({"loop": LOOP_SILENCE_S}, self._clock.monotonic())
 
@@ -237,9 +240,25 @@ class Daemon:
             await self._clock.sleep(HOUSEKEEPING_S)
             self._watchers.log_sink.sweep()
             self._intake.clock_offset_s = self._watchers.clock_offset_s
+            self._look_at_clock()
             self._manager.status(self._status_line())
             if not self._journal.is_alive():
                 raise FeishuWsError(Fault.INTERNAL, "the journal's writing thread died")
+
+    def _look_at_clock(self) -> None:
+        """Let nothing expire by age while the wall clock cannot be believed."""
+        now_s = self._clock.monotonic()
+        doubt = self._watchers.clock_watch.doubt(self._clock.wall_ms(), now_s)
+        if bool(doubt) == (self._doubted_since_s is not None):
+            return
+        if doubt:
+            self._doubted_since_s = now_s
+            self._watchers.observe(ClockStepped(Fault.CLOCK_STEPPED, doubt))
+        else:
+            self._watchers.observe(ClockAgreed(now_s - (self._doubted_since_s or now_s)))
+            self._doubted_since_s = None
+        self._dispatcher.may_expire = not doubt
+        self._journal.trust_clock(trusted=not doubt)
 
     def _status_line(self) -> str:
         facts = self._overview.facts()

@@ -313,6 +313,21 @@ class ConfigRejected(Happening):
 
 
 @dataclass(frozen=True, slots=True)
+class ClockStepped(Happening):
+    """The wall clock cannot be believed; nothing expires by age until it agrees again."""
+
+    fault: Fault
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockAgreed(Happening):
+    """The wall clock is believed again."""
+
+    doubted_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class TaskDied(Happening):
     """A task of the daemon ended though it should not have."""
 

@@ -6,6 +6,7 @@ One `observe` for all rooms. A watcher never steers, and never raises into a roo
 from typing import TextIO
 
 from feishu_ws.clock import Clock
+from feishu_ws.clockwatch import ClockWatch
 from feishu_ws.config import Settings
 from feishu_ws.happenings import DiscoveryAnswered, Happening
 from feishu_ws.telemetry.counts import Counts
@@ -32,6 +33,7 @@ class Watchers:
         )
         self.log_sink = LogSink(self.logs, clock)
         self.clock_offset_s = 0.0
+        self.clock_watch = ClockWatch(clock.wall_ms(), clock.monotonic())
         self.hide(settings)
 
     def hide(self, settings: Settings) -> None:
@@ -42,6 +44,7 @@ class Watchers:
         """Tell everybody."""
         if isinstance(happening, DiscoveryAnswered) and happening.clock_offset_s is not None:
             self.clock_offset_s = happening.clock_offset_s
+            self.clock_watch.heard(happening.clock_offset_s, self._clock.monotonic())
         self.counts.observe(happening)
         self.faults.observe(happening, self._clock.monotonic())
         self.losses.observe(happening)

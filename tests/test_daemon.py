@@ -8,6 +8,7 @@ import pytest
 from support import eventually
 
 from feishu_ws.client import Consumer
+from feishu_ws.clock import SystemClock
 from feishu_ws.config import load
 from feishu_ws.daemon import Daemon
 from feishu_ws.simulator import corpus
@@ -53,7 +54,7 @@ async def run_daemon(tmp_path, feishu):
     """Run daemons in one directory, one after another."""
 
     @contextlib.asynccontextmanager
-    async def run(**env):
+    async def run(clock=None, **env):
         environment = {
             "FEISHU_WS_APP__ID": feishu.settings.app_id,
             "FEISHU_WS_APP__SECRET": feishu.settings.app_secret,
@@ -64,7 +65,7 @@ async def run_daemon(tmp_path, feishu):
             **QUICK,
             **env,
         }
-        daemon = Daemon(load(None, environment))
+        daemon = Daemon(load(None, environment), clock)
         life = asyncio.create_task(daemon.run())
         await eventually(lambda: life.done() or (tmp_path / "events.sock").exists())
         try:
@@ -229,6 +230,29 @@ async def test_hostile_frames_change_nothing(feishu, run_daemon):
         assert feishu.links == links
 
     assert (found.event.type, found.event.data) == ("feishu.unknown", b"this is no JSON \xff")
+
+
+async def test_a_wall_clock_that_jumps(feishu, run_daemon):
+    """While the wall clock cannot be believed that is a fault, and it ends when it agrees again."""
+
+    class Jumping(SystemClock):
+        ahead_ms = 0
+
+        def wall_ms(self):
+            return super().wall_ms() + self.ahead_ms
+
+    clock = Jumping()
+    async with run_daemon(clock) as running:
+        await feishu.wait_for_links(1)
+        clock.ahead_ms = 7_200_000
+        await asyncio.sleep(1.5)
+        doubted = (await running.status())["faults"]
+        clock.ahead_ms = 0
+        await asyncio.sleep(1.5)
+        believed = (await running.status())["faults"]
+
+    assert [fault["fault"] for fault in doubted] == ["clock_stepped"]
+    assert believed == []
 
 
 async def test_credentials_refused_while_running_is_held(feishu, run_daemon):

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from feishu_ws.cli.parser import build_parser
 from tools.tables import README, filled
 
+from feishu_ws.cli.parser import build_parser
 from feishu_ws.faults import CATALOGUE, Exit, Fault
 
 TEXT = README.read_text()

@@ -10,7 +10,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "feishu_ws"
 FLOORS = {
     "__main__": 5,
     "cli": 4,
-    **dict.fromkeys(("daemon", "config", "rooms", "intake", "overview", "pages", "watchers"), 3),
+    **dict.fromkeys(
+        ("daemon", "config", "rooms", "intake", "overview", "watchers", "clockwatch"), 3
+    ),
     **dict.fromkeys(("upstream", "journal", "downstream", "telemetry", "simulator", "client"), 2),
     **dict.fromkeys(("wire", "events"), 1),
     **dict.fromkeys(

@@ -47,6 +47,8 @@ class FaultWatch:
             h.ConsumerFaulted: self._consumer,
             h.ConfigRejected: self._config_rejected,
             h.ConfigReloaded: self._config_well,
+            h.ClockStepped: self._clock_stepped,
+            h.ClockAgreed: self._clock_well,
         }
 
     def observe(self, happening: h.Happening, now_s: float) -> None:
@@ -91,6 +93,12 @@ class FaultWatch:
 
     def _config_well(self, _: h.ConfigReloaded, __: float) -> None:
         self._lasting.pop((Concern.DAEMON, "config"), None)
+
+    def _clock_stepped(self, stepped: h.ClockStepped, now_s: float) -> None:
+        self._begin((Concern.DAEMON, "clock"), stepped.fault, now_s)
+
+    def _clock_well(self, _: h.ClockAgreed, __: float) -> None:
+        self._lasting.pop((Concern.DAEMON, "clock"), None)
 
     def _forget_old(self, now_s: float) -> None:
         for subject, lasting in list(self._lasting.items()):

@@ -49,6 +49,8 @@ LEVEL_OF: Final[dict[type[h.Happening], str]] = {
     h.DaemonStopped: "info",
     h.ConfigReloaded: "info",
     h.ConfigRejected: "error",
+    h.ClockStepped: "error",
+    h.ClockAgreed: "info",
     h.TaskDied: "critical",
 }
 """How loud each happening is; a fault may change it, see `_level`."""
