@@ -44,7 +44,9 @@ class Watchers:
         """Tell everybody."""
         if isinstance(happening, DiscoveryAnswered) and happening.clock_offset_s is not None:
             self.clock_offset_s = happening.clock_offset_s
-            self.clock_watch.heard(happening.clock_offset_s, self._clock.monotonic())
+            self.clock_watch.heard(
+                happening.clock_offset_s, self._clock.wall_ms(), self._clock.monotonic()
+            )
         self.counts.observe(happening)
         self.faults.observe(happening, self._clock.monotonic())
         self.losses.observe(happening)
