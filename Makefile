@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check format test acceptance soak lock proto clean
+.PHONY: help demo check format test acceptance bench soak lock proto clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: $(READY) ## the quick tests (about two minutes on 2 cores)
 
 acceptance: $(READY) ## slow tests: real processes killed, full and hanging disks
 	$(BIN)/pytest tests/acceptance $(ARGS)
+
+bench: $(READY) ## events per second, CPU and memory of a real daemon, half a minute
+	@PYTHONPATH=tests $(BIN)/python tests/bench/throughput.py
 
 soak: $(READY) ## 200 crashes of each kind, about 20 minutes, by hand; its figures are in the README
 	CRASH_CYCLES=200 $(BIN)/pytest -s tests/acceptance/test_crash.py $(ARGS)
