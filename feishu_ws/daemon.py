@@ -119,6 +119,7 @@ class Daemon:
             self._own("fleet", self._fleet.run())
             self._own("pulse", pulse(self._clock, self._tally.event_loop_lag, self._beat))
             self._own("housekeeping", self._keep_house())
+            self._own("oldest", self._overview.follow_oldest())
             self._watch_dog()
             await self._stop.wait()
         finally:

@@ -1,12 +1,13 @@
 """The daemon at one moment: asks every room and fills in telemetry's `Facts`."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from feishu_ws import __version__
 from feishu_ws.clock import Clock
 from feishu_ws.downstream.dispatcher import Dispatcher
 from feishu_ws.downstream.seats import Seat
-from feishu_ws.faults import Fault
+from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.intake import COMMIT_DEADLINE_S, Intake
 from feishu_ws.journal.contract import Journal
 from feishu_ws.model import ConsumerRecord
@@ -14,6 +15,8 @@ from feishu_ws.tally import Tally
 from feishu_ws.telemetry.facts import ConsumerFact, Facts, JournalFact, LinkFact
 from feishu_ws.upstream.fleet import Fleet
 from feishu_ws.watchers import Watchers
+
+OLDEST_EVERY_S: Final = 5.0  # an alert on it waits for minutes
 
 
 class Overview:
@@ -40,6 +43,7 @@ class Overview:
         self._watchers = watchers
         self._clock = clock
         self._started_ms = clock.wall_ms()
+        self._oldest: dict[str, tuple[int, int]] = {}
 
     def facts(self) -> Facts:
         """Return the daemon as it is now."""
@@ -57,6 +61,27 @@ class Overview:
             faults=self._watchers.faults.active(self._clock.monotonic()),
             losses=self._watchers.losses.losses(),
         )
+
+    async def follow_oldest(self) -> None:
+        """Look up for ever when the oldest pending event of each consumer was received.
+
+        A task of its own: the disk may take its time, and nobody waits for this.
+        """
+        while True:
+            await self._clock.sleep(OLDEST_EVERY_S)
+            for name, record in list(self._journal.consumers().items()):
+                if not record.pending:
+                    self._oldest.pop(name, None)
+                elif self._oldest.get(name, (-1, 0))[0] != record.cursor:
+                    await self._look_up_oldest(name, record.cursor)
+
+    async def _look_up_oldest(self, name: str, cursor: int) -> None:
+        try:
+            reading = await self._journal.read(cursor, max_events=1)
+        except FeishuWsError:  # the journal counts it and shows it as its fault
+            return
+        if reading.events:
+            self._oldest[name] = cursor, reading.events[0].received_ms
 
     def _links(self) -> Iterator[LinkFact]:
         for link in self._fleet.facts():
@@ -95,7 +120,8 @@ class Overview:
     def _consumers(self) -> Iterator[ConsumerFact]:
         seats = self._dispatcher.seats
         for name, record in sorted(self._journal.consumers().items()):
-            yield _durable(record, seats.durable.get(name))
+            _, oldest_ms = self._oldest.get(name, (0, 0))
+            yield _durable(record, seats.durable.get(name), oldest_ms)
         for seat in seats.taps:
             yield ConsumerFact(
                 name=seat.name,
@@ -107,7 +133,8 @@ class Overview:
             )
 
 
-def _durable(record: ConsumerRecord, seat: Seat | None) -> ConsumerFact:
+def _durable(record: ConsumerRecord, seat: Seat | None, oldest_ms: int) -> ConsumerFact:
+    in_flight_ms = seat.progress.oldest_received_ms() if seat is not None else None
     return ConsumerFact(
         name=record.name,
         declared=record.declared,
@@ -116,6 +143,6 @@ def _durable(record: ConsumerRecord, seat: Seat | None) -> ConsumerFact:
         cursor=record.cursor,
         pending=record.pending,
         in_flight=seat.progress.in_flight if seat is not None else 0,
-        oldest_pending_ms=(seat.progress.oldest_received_ms() or 0) if seat is not None else 0,
+        oldest_pending_ms=(in_flight_ms or oldest_ms) if record.pending else 0,
         types=record.filter.types,
     )

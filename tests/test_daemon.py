@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from datetime import datetime
 
 import pytest
 from support import eventually
@@ -253,6 +254,28 @@ async def test_a_wall_clock_that_jumps(feishu, run_daemon):
 
     assert [fault["fault"] for fault in doubted] == ["clock_stepped"]
     assert believed == []
+
+
+async def test_how_old_the_oldest_pending_event_is(feishu, run_daemon, monkeypatch):
+    """The backlog of a consumer that is away has an age, also after a restart."""
+    monkeypatch.setattr("feishu_ws.overview.OLDEST_EVERY_S", 0.05)
+    ages = []
+    async with run_daemon(FEISHU_WS_DELIVERY__CONSUMERS='["bot"]') as running:
+        await feishu.wait_for_links(1)
+        await feishu.push(corpus.text_message(1)).confirmed()
+        await asyncio.sleep(0.3)
+        ages.append((await running.status())["consumers"][0]["oldest_pending_ms"])
+    async with run_daemon(FEISHU_WS_DELIVERY__CONSUMERS='["bot"]') as running:
+        await asyncio.sleep(0.3)
+        ages.append((await running.status())["consumers"][0]["oldest_pending_ms"])
+        async with running.consumer() as consumer:
+            (delivery,) = await asyncio.wait_for(take(consumer, 1), 5)
+        await asyncio.sleep(0.2)
+        ages.append((await running.status())["consumers"][0]["oldest_pending_ms"])
+
+    received_ms = datetime.fromisoformat(delivery.event.received_time).timestamp() * 1000
+    assert ages[:2] == [pytest.approx(received_ms), pytest.approx(received_ms)]
+    assert ages[2] == 0
 
 
 async def test_credentials_refused_while_running_is_held(feishu, run_daemon):
