@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from feishu_ws.config import KEYS, Settings
 from feishu_ws.downstream.settings import DeliverySettings, SocketSettings
@@ -11,6 +11,7 @@ from feishu_ws.model import Filter
 from feishu_ws.upstream.settings import Credentials, UpstreamSettings
 
 _MS: Final = 1000
+_T = TypeVar("_T")
 
 
 def credentials(settings: Settings) -> Credentials:
@@ -18,24 +19,16 @@ def credentials(settings: Settings) -> Credentials:
     return Credentials(settings.app.id, settings.app.secret, settings.app.domain)
 
 
+def _pick(room: type[_T], section: Any, **other: Any) -> _T:
+    """Return a room's settings: keys of a section by the same names, and what else it takes."""
+    given = {key.name: getattr(section, key.name) for key in dataclasses.fields(section)}
+    taken = {each.name for each in dataclasses.fields(room)}  # type: ignore[arg-type]
+    return room(**{name: value for name, value in given.items() if name in taken} | other)
+
+
 def upstream(settings: Settings) -> UpstreamSettings:
     """Return the keys of `upstream.*`."""
-    given = settings.upstream
-    return UpstreamSettings(
-        connections=given.connections,
-        keepalive_interval_s=given.keepalive_interval_s,
-        keepalive_timeout_s=given.keepalive_timeout_s,
-        connect_timeout_s=given.connect_timeout_s,
-        backoff_base_s=given.backoff_base_s,
-        backoff_unreachable_max_s=given.backoff_unreachable_max_s,
-        backoff_max_s=given.backoff_max_s,
-        settled_s=given.settled_s,
-        storm_tokens=given.storm_tokens,
-        storm_refill_s=given.storm_refill_s,
-        rotate_after_s=given.rotate_after_s,
-        proxy=given.proxy,
-        ca_file=given.ca_file,
-    )
+    return _pick(UpstreamSettings, settings.upstream)
 
 
 def declared(settings: Settings) -> dict[str, Filter]:
@@ -45,10 +38,9 @@ def declared(settings: Settings) -> dict[str, Filter]:
 
 def journal(settings: Settings) -> JournalSettings:
     """Return the keys of `journal.*`, and what it must know of consumers."""
-    return JournalSettings(
-        retention_hours=settings.journal.retention_hours,
-        max_bytes=settings.journal.max_bytes,
-        dedupe_hours=settings.journal.dedupe_hours,
+    return _pick(
+        JournalSettings,
+        settings.journal,
         refuse_when_full=settings.journal.on_full == "refuse",
         declared=declared(settings),
         new_consumer_window_ms=round(settings.delivery.new_consumer_window_s * _MS),
@@ -57,18 +49,7 @@ def journal(settings: Settings) -> JournalSettings:
 
 def delivery(settings: Settings) -> DeliverySettings:
     """Return the keys of `delivery.*`."""
-    given = settings.delivery
-    return DeliverySettings(
-        new_consumer_window_s=given.new_consumer_window_s,
-        forget_after_hours=given.forget_after_hours,
-        max_attempts=given.max_attempts,
-        ack_timeout_s=given.ack_timeout_s,
-        window=given.window,
-        max_age_s=given.max_age_s,
-        callback_timeout_s=given.callback_timeout_s,
-        callback_default=given.callback_default,
-        late_callback_s=given.late_callback_s,
-    )
+    return _pick(DeliverySettings, settings.delivery)
 
 
 def journal_path(settings: Settings) -> Path:
@@ -89,5 +70,4 @@ def merge_reloadable(running: Settings, wanted: Settings) -> Settings:
 
 def socket(settings: Settings) -> SocketSettings:
     """Return the keys of `socket.*`."""
-    given = settings.socket
-    return SocketSettings(Path(given.path), given.mode, given.group, given.allow_users)
+    return _pick(SocketSettings, settings.socket, path=Path(settings.socket.path))
