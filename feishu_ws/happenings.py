@@ -180,7 +180,8 @@ class EventsDropped(Happening):
     """Held events were given up for space.
 
     Attributes:
-        reason: `journal_full` (drop_oldest) or `consumer_absent`.
+        reason: `journal_full` (drop_oldest), `consumer_absent`, or `dead_letter` for dead
+            letters that made room.
     """
 
     reason: str

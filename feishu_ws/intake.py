@@ -25,6 +25,7 @@ from feishu_ws.model import Answer, Event, Outcome, Verdict
 from feishu_ws.tally import Tally
 
 COMMIT_DEADLINE_S: Final = 2.8  # Feishu waits 3 s; 0.2 s are left for the way back
+SHORTEST_WAIT_S: Final = 0.001  # uvloop counts whole milliseconds, and may be one early
 MAX_ANSWERS: Final = 4096  # callbacks whose duplicates get the same answer again
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 OK: Final = 200
@@ -71,7 +72,8 @@ class Intake:
         self._events: deque[_Waiting] = deque()  # in the order of their deadlines
         self._callbacks: deque[_Waiting] = deque()
         self._undecided = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0  # on the loop's clock; uvloop's handles do not always know
         self._slow_since_s: float | None = None
         self._answers = _Answers()
         self.unanswered = 0
@@ -188,12 +190,12 @@ class Intake:
         if not heads:
             return
         loop = asyncio.get_running_loop()
-        at = loop.time() + max(min(heads) - self._clock.monotonic(), 0.0)
+        at = loop.time() + max(min(heads) - self._clock.monotonic(), SHORTEST_WAIT_S)
         if self._timer is not None:
-            if self._timer.when() <= at:
+            if self._timer_at <= at:
                 return
             self._timer.cancel()
-        self._timer = loop.call_at(at, self._sweep)
+        self._timer, self._timer_at = loop.call_at(at, self._sweep), at
 
     def _sweep(self) -> None:
         """Tell Feishu to send again what was not committed in time."""

@@ -10,6 +10,7 @@ Knows lines, not what they say; `session.py` does. Invariants:
 """
 
 import asyncio
+import select
 from collections import deque
 from typing import Final, cast
 
@@ -101,13 +102,19 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client closed its side: it gets what it asked for, then this ends."""
-        if self.is_leaving:
+        if self.is_leaving or self._is_gone():
             return False  # close at once
         self.is_half_closed = True
         self._closing = self._loop.call_later(ANSWER_S, self._transport.abort)
         self.on_half_close()
         self._leave_if_answered()
         return True
+
+    def _is_gone(self) -> bool:
+        """Whether the client closed both sides: there is nobody to answer to."""
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), 0)
+        return any(seen & select.POLLHUP for _, seen in poll.poll(0))
 
     # -- lines in ---------------------------------------------------------------------------
 
@@ -168,7 +175,6 @@ class Connection(asyncio.Protocol):
         if self.is_leaving or self.is_half_closed:
             return False
         is_full = self._is_paused or self._unsent() >= DELIVER_UNTIL
-        self._was_full |= is_full
         return not is_full
 
     def _unsent(self) -> int:
@@ -176,15 +182,19 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._is_flush_due = False
-        if not self._out or self._transport.is_closing():
+        self._write_out()
+        if self.is_leaving:
             return
-        self._transport.write(b"".join(self._out))
-        self._out.clear()
-        self._out_bytes = 0
         if self._unsent() > MAX_UNSENT + self._longest:
             self.on_slow()
         elif not self._is_paused:
             self._note_room()
+
+    def _write_out(self) -> None:
+        if self._out and not self._transport.is_closing():
+            self._transport.write(b"".join(self._out))
+            self._out.clear()
+            self._out_bytes = 0
 
     def _note_room(self) -> None:
         self._longest = 0
@@ -209,18 +219,15 @@ class Connection(asyncio.Protocol):
         if self.is_leaving:
             return
         self.send(last_words)
-        self._shut()
-        if self._closing is None:
-            self._closing = self._loop.call_later(LEAVE_S, self._transport.abort)
-
-    def _shut(self) -> None:
-        self._flush()
+        self._write_out()
         self.is_leaving = True
         if not self._transport.is_closing() and self._transport.can_write_eof():
             self._transport.write_eof()
+        if self._closing is None:
+            self._closing = self._loop.call_later(LEAVE_S, self._transport.abort)
 
     def _leave_if_answered(self) -> None:
         if self.is_half_closed and not (self.is_leaving or self._waiting or self.owes_answers()):
-            self._flush()
+            self._write_out()
             self.is_leaving = True
             self._transport.close()

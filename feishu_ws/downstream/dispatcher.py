@@ -30,6 +30,7 @@ from feishu_ws.wire.native import Code, HelloParams, RpcError
 
 MAX_REASON_BYTES: Final = 256  # of a reject, CONTRACT 5
 STEPS_PER_TURN: Final = 256  # events for one consumer before the loop has its turn: some 5 ms
+SHORTEST_WAIT_S: Final = 0.001  # uvloop counts whole milliseconds, and may be one early
 MAX_UNTOLD: Final = 256  # passed spans the journal is not told of; a settle takes them along
 
 
@@ -227,9 +228,10 @@ class Dispatcher:
         if position <= seat.replay_through:  # a replay never asks for a reply
             return
         assert seat.outlet is not None
-        attempt = seat.progress.hand(event, self._clock.monotonic(), is_live=True)
+        now_s = self._clock.monotonic()
+        attempt = seat.progress.hand(event, now_s, is_live=True)
         seat.outlet.deliver(event, attempt, self._reply_by_ms(event), late=False)
-        self._arm(seat)
+        self._arm(seat, now_s)
 
     def _reply_by_ms(self, event: Event) -> int:
         return event.received_ms + round(self._settings.callback_timeout_s * 1000)
@@ -244,9 +246,10 @@ class Dispatcher:
             return
         seat.is_pumping = True
         steps = 0
+        now_s = self._clock.monotonic()
         try:
             while seat.outlet is not None and seat.outlet.has_room() and steps < STEPS_PER_TURN:
-                if not self._step(seat):
+                if not self._step(seat, now_s):
                     break
                 steps += 1
         finally:
@@ -256,18 +259,18 @@ class Dispatcher:
             asyncio.get_running_loop().call_soon(self._pump_on, seat)
         if seat.progress.passed_spans > MAX_UNTOLD:
             self._flush_passed(seat)
-        self._arm(seat)
+        self._arm(seat, now_s)  # that very moment: what became due since is still to come
 
     def _pump_on(self, seat: Seat) -> None:
         seat.is_queued = False
         self._pump(seat)
 
-    def _step(self, seat: Seat) -> bool:
+    def _step(self, seat: Seat, now_s: float) -> bool:
         """Send or pass over one event; False when nothing can be done now."""
         progress = seat.progress
         if not progress.has_window():
             return False
-        again = progress.next_again(self._clock.monotonic())
+        again = progress.next_again(now_s)
         if again is not None:
             return self._send_again(seat, again)
         if not progress.may_read_on() or progress.read_through >= self._supply.last:
@@ -316,7 +319,6 @@ class Dispatcher:
         attempt = seat.progress.hand(event, now_s)
         if not seat.durable:  # no cursor, so nothing to settle and no window
             seat.progress.bury(event.position, now_s)
-            seat.progress.take_passed()
         reply_by_ms, late = self._timing(seat, event)
         seat.outlet.deliver(event, attempt, reply_by_ms, late=late)
 
@@ -343,19 +345,18 @@ class Dispatcher:
 
     # -- time -----------------------------------------------------------------------------
 
-    def _arm(self, seat: Seat) -> None:
-        """See to it that the seat is looked at when its next deadline comes."""
-        now_s = self._clock.monotonic()
+    def _arm(self, seat: Seat, now_s: float) -> None:
+        """See to it that the seat is looked at when its next deadline after `now_s` comes."""
         due_s = seat.progress.due_s(now_s)
         if due_s is None or seat.outlet is None:
             return
         loop = asyncio.get_running_loop()
-        at = loop.time() + max(due_s - now_s, 0.0)
+        at = loop.time() + max(due_s - now_s, SHORTEST_WAIT_S)
         if seat.timer is not None:
-            if seat.timer.when() <= at:
+            if seat.timer_at <= at:
                 return
             seat.timer.cancel()
-        seat.timer = loop.call_at(at, self._tick, seat)
+        seat.timer, seat.timer_at = loop.call_at(at, self._tick, seat), at
 
     def _tick(self, seat: Seat) -> None:
         seat.timer = None

@@ -53,6 +53,7 @@ class Batch:
         self._after = after
         self._events = reading.events
         self._positions = [event.position for event in reading.events]
+        self.last = self._positions[-1] if self._positions else after
 
     def first_above(self, position: int) -> Event | None:
         """Return the event that follows `position`, None if this batch cannot tell."""

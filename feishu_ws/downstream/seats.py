@@ -55,6 +55,7 @@ class Seat:
 
     Attributes:
         batch: What was read from the disk and not sent yet.
+        timer_at: When it fires, on the loop's clock; uvloop's handles do not always know.
         replay_through: Up to here it was told to read again; what is old is sent all the same.
         is_pumping: It is being sent to just now.
         is_queued: It will be sent to in the loop's next turn.
@@ -68,7 +69,8 @@ class Seat:
         self.outlet: Outlet | None = None
         self.batch: Batch | None = None
         self.reading: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
+        self.timer: asyncio.Handle | None = None
+        self.timer_at = 0.0
         self.replay_through = 0
         self.is_pumping = False
         self.is_queued = False
@@ -191,7 +193,6 @@ class Seats:
         """Filter or cursor changed: read again from the cursor the journal now has."""
         record = self._journal.consumers()[seat.name]
         seat.wanted = record.filter.compile()
-        seat.batch = None
         if is_moved:
             seat.progress = Progress(record, self.settings)
         else:

@@ -45,11 +45,11 @@ class Supply:
 
     def after(self, seat: Seat, position: int) -> Event | None:
         """Return the event that follows `position`; None = it is being read, wait for `go_on`."""
+        if seat.batch is not None and position >= seat.batch.last:
+            seat.batch = None
         event = self._recent.get(position + 1)
         if event is None and seat.batch is not None:
             event = seat.batch.first_above(position)
-            if event is None:
-                seat.batch = None
         if event is None and seat.reading is None:
             seat.reading = asyncio.get_running_loop().create_task(
                 self._fill(seat, position), name=f"read-{seat.name}"
@@ -58,13 +58,12 @@ class Supply:
 
     async def _fill(self, seat: Seat, after: int) -> None:
         """Read one batch above `after`, then go on sending."""
-        progress = seat.progress
         try:
             reading = await self._journal.read(after)
         except FeishuWsError:  # the journal counts it and shows it as its fault
             await self._clock.sleep(READ_AGAIN_S)
         else:
-            if progress is seat.progress and seat.outlet is not None:
+            if seat.outlet is not None:
                 seat.batch = Batch(after, reading)
                 if not reading.events:
                     self._note_end(seat, after, reading.through)

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,6 @@ FILE_MODE: Final = 0o600  # events are other people's messages
 CACHE_KIB: Final = 4096  # of pages; the default 2 MB misses on the key index of a busy day
 WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024  # a WAL that grew in a bad hour is cut back
 _WRITER_PRAGMAS: Final = (
-    "auto_vacuum = INCREMENTAL",  # takes effect in a new file
     "journal_mode = WAL",
     "synchronous = FULL",
     "wal_autocheckpoint = 0",  # the writer does it between commits
@@ -62,7 +61,10 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     """
     uri = f"{path.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    return _set_up(connection, ("query_only = 1",), check_version)
+    with _closed_unless_good(connection):
+        connection.execute("PRAGMA query_only = 1")
+        check_version(connection)
+    return connection
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -73,22 +75,22 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         sqlite3.Error: As the disk answers.
     """
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    return _set_up(connection, _WRITER_PRAGMAS, migrate)
-
-
-def _set_up(
-    connection: sqlite3.Connection,
-    pragmas: Iterable[str],
-    check: Callable[[sqlite3.Connection], int],
-) -> sqlite3.Connection:
-    try:
-        for pragma in pragmas:
+    with _closed_unless_good(connection):
+        if check_version(connection) == 0:  # only takes effect now; later it is a needless write
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        for pragma in _WRITER_PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        check(connection)
+        migrate(connection)
+    return connection
+
+
+@contextlib.contextmanager
+def _closed_unless_good(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
 def explain(error: sqlite3.Error, path: Path) -> FeishuWsError:

@@ -44,13 +44,15 @@ class _Search:
         at: Rows above this position are looked at next.
         rows: How many were looked at since the first row, and none was of the rank.
         is_whole: It began at the first row and has found nothing since.
-        again_s: When to search again after a whole search found nothing.
+        was_barren: The last whole search found nothing; believed until the next one ends.
+        again_s: When that one begins.
         low: Up to where nobody held anything when it ended.
     """
 
     at: int = 0
     rows: int = 0
     is_whole: bool = True
+    was_barren: bool = False
     again_s: float = 0.0
     low: int = 0
 
@@ -64,6 +66,7 @@ class Room:
         self._settings = settings
         self._searches = _new_searches()
         self._dropped: list[tuple[Rank, Head]] = []
+        self._is_measured = False
         self.is_full = False
         self.live_bytes = 0
         self.pages = 0
@@ -78,6 +81,7 @@ class Room:
         """Take note of the live bytes, what `max_bytes` limits."""
         self.pages, self.free_pages, page_bytes = self._store.pages()
         self.live_bytes = (self.pages - self.free_pages) * page_bytes
+        self._is_measured = True
         if not self._is_tight():
             self.is_full = False
 
@@ -89,7 +93,7 @@ class Room:
     def make(self, payload_bytes: int, rows: int) -> bool:
         """Free what a batch needs; False = there is no room, it must be refused."""
         need = payload_bytes + rows * ROW_BYTES
-        if self.live_bytes + need > room_target(self._settings.max_bytes):
+        if not self._is_measured or self.live_bytes + need > room_target(self._settings.max_bytes):
             self.measure()
         for _ in range(MAKE_STEPS if need <= self._settings.max_bytes else 0):
             missing = self.live_bytes + need - self._settings.max_bytes
@@ -109,7 +113,7 @@ class Room:
             if found:
                 self._give_up(level, take(STEP_BYTES if level is Rank.UNHELD else size, found))
                 return True
-            if found is None:
+            if found is None and not self._searches[level].was_barren:
                 return False  # not looked at everything yet: refuse now, go on between commits
         if self._settings.refuse_when_full:
             return False
@@ -125,9 +129,9 @@ class Room:
             self._dropped += [(level, row) for row in rows]
 
     def forget_dropped(self) -> None:
-        """The transaction failed: nothing was given up, and what was measured is wrong."""
+        """The transaction failed: nothing was given up, and what was measured in it is wrong."""
         self._dropped.clear()
-        self.live_bytes = self._settings.max_bytes
+        self._is_measured = False
 
     def take_dropped(self) -> tuple[list[tuple[str, int, int, int]], set[str]]:
         """The transaction is committed: tell the ledger.
@@ -158,6 +162,9 @@ class Room:
 
     def step(self) -> None:
         """Remove some of what nobody holds; when full, see whether the rest may give way."""
+        self.measure()  # until now it may be an estimate
+        if not self._is_tight():
+            return
         found = self._search(Rank.UNHELD)
         if found:
             self._store.begin()
@@ -185,7 +192,8 @@ class Room:
             rows = self._store.prunable_after(search.at, STEP_ROWS)
             found = [row for row in rows if self._rank(row) is level]
             if found:
-                search.at, search.rows, search.is_whole = found[0].position - 1, 0, False
+                search.at, search.rows = found[0].position - 1, 0
+                search.is_whole = search.was_barren = False
                 return found
             search.rows += len(rows)
             if len(rows) == STEP_ROWS:
@@ -217,7 +225,8 @@ class Room:
     def _end(self, level: Rank, rows: int) -> list[Head]:
         pause_s = max(SEARCH_AGAIN_S, rows * SEARCH_AGAIN_PER_ROW_S)
         low = self._ledger.lowest_cursor()
-        self._searches[level] = _Search(again_s=time.monotonic() + pause_s, low=low)
+        again_s = time.monotonic() + pause_s
+        self._searches[level] = _Search(was_barren=True, again_s=again_s, low=low)
         return []
 
     def _rank(self, row: Head) -> Rank:

@@ -305,9 +305,14 @@ class SqliteJournal:
     def _take(self, report: Report) -> None:
         self._last = max(self._last, report.last)
         self._waiting_bytes -= report.answered_bytes + len(report.answers) * ROW_OVERHEAD
-        if report.stored:
-            for subscriber in self._subscribers:
-                subscriber(report.stored)
+        try:
+            if report.stored:
+                for subscriber in self._subscribers:
+                    subscriber(report.stored)
+        finally:  # whatever a subscriber makes of it, the events are durable
+            self._answer(report)
+
+    def _answer(self, report: Report) -> None:
         for answer, outcome in report.answers:
             answer(outcome)
         for name, record in report.records.items():

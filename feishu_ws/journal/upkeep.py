@@ -102,13 +102,20 @@ class Upkeep:
         if now_s < self._next_pass_s:
             return False
         self._next_pass_s = now_s + PASS_EVERY_S
+        self._age_scan = self._key_scan = 0
+        self._doubts_clock()
+        return True
+
+    def _doubts_clock(self) -> bool:
+        """Whether ages cannot be told now; that ends the pass."""
         if self.trusts_clock and clock_is_sane(self._wall_ms(), self._store.newest_ms()):
-            self._age_scan = self._key_scan = 0
+            return False
+        self._age_scan = self._key_scan = None
         return True
 
     def _prune(self) -> bool:
         """Remove events that are old enough and nobody holds, up to one step's worth."""
-        if self._age_scan is None:
+        if self._age_scan is None or self._doubts_clock():
             return False
         now_ms = self._wall_ms()
         before_ms = now_ms - round(self._settings.retention_hours * HOUR_MS)
@@ -134,7 +141,7 @@ class Upkeep:
 
     def _expire_keys(self) -> bool:
         """Forget keys that are old enough, up to one step's worth."""
-        if self._key_scan is None:
+        if self._key_scan is None or self._doubts_clock():
             return False
         now_ms = self._wall_ms()
         before_ms = now_ms - round(self._settings.dedupe_hours * HOUR_MS)

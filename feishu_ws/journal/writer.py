@@ -35,6 +35,7 @@ FACTS_EVERY_S: Final = 1.0
 UPKEEP_EVERY_S: Final = 0.05  # under load one step of upkeep goes between commits so often
 CHECKPOINT_BYTES: Final = 4 * 1024 * 1024  # SQLite's own default, but done between commits
 QUIET_CHECKPOINT_BYTES: Final = 256 * 1024  # in a quiet second, so that little is left to recover
+MOST_WAL_BYTES: Final = 32 * 1024 * 1024  # large events write more than that in UPKEEP_EVERY_S
 COMMIT_BYTES: Final = 16 * 1024  # what a commit adds to the WAL besides payloads and keys
 KEY_BYTES: Final = 4096  # keys are random, so each lands on a page of its own
 STEP_BYTES: Final = 1024 * 1024  # what a step of upkeep adds at most, as measured
@@ -124,9 +125,13 @@ class Writer(threading.Thread):
             appends = self._gather()
             is_quiet = not appends and not self._owed
             self._commit_some(appends)
-            if self._may_keep_up() and (not appends or time.monotonic() >= self._upkeep_at):
+            if self._may_keep_up() and (not appends or self._is_overdue()):
                 self._keep_up(is_quiet=is_quiet)
         self._commit_some([])  # what the disk refused so far, a last time
+
+    def _is_overdue(self) -> bool:
+        """Whether upkeep has its turn though events come without a pause."""
+        return time.monotonic() >= self._upkeep_at or self._wal_bytes >= MOST_WAL_BYTES
 
     def _may_keep_up(self) -> bool:
         """Whether the disk took the last commit; upkeep does not run ahead of what is owed."""

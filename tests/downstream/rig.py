@@ -40,6 +40,7 @@ class SlowJournal(MemoryJournal):
 
     Attributes:
         disk: Reads and enrolments wait until it is set.
+        reader: Reads wait until this is set as well.
         failures: How many reads fail from now on.
         reads: How many reads there were.
         settled: (name, positions, passed) of every settle.
@@ -50,6 +51,8 @@ class SlowJournal(MemoryJournal):
         super().__init__(settings, clock=clock)
         self.disk = asyncio.Event()
         self.disk.set()
+        self.reader = asyncio.Event()
+        self.reader.set()
         self.failures = 0
         self.reads = 0
         self.settled = []
@@ -58,6 +61,7 @@ class SlowJournal(MemoryJournal):
     async def read(self, after, max_events=256, max_bytes=1024**2):
         self.reads += 1
         await self.disk.wait()
+        await self.reader.wait()
         if self.failures:
             self.failures -= 1
             raise FeishuWsError(Fault.JOURNAL_IO, "a test broke the disk")

@@ -10,6 +10,7 @@ from downstream.rig import CARD, FakeOutlet, World, held, make_event, manual_wor
 from support import eventually
 
 from feishu_ws.clock import SystemClock
+from feishu_ws.downstream import seats
 from feishu_ws.downstream.settings import MAX_REJECTED, DeliverySettings
 from feishu_ws.faults import Fault
 from feishu_ws.happenings import (
@@ -134,6 +135,16 @@ class TestBehind:
         assert 0 < reads <= 10
         assert world.journal.reads == reads
 
+    async def test_whoever_caught_up_holds_nothing_in_memory(self):
+        """What was read is let go with the first live event."""
+        world = World()
+        connect = await behind(world, 4)
+        seat, outlet = await connect()
+        await eventually(lambda: len(outlet.got) == 4)
+        await world.publish("live")
+
+        assert (outlet.positions, seat.batch) == ([1, 2, 3, 4, 5], None)
+
     async def test_events_that_arrive_during_a_read_come_after_it(self):
         """While the disk is asked for old events, new ones wait for their turn."""
         world = World()
@@ -197,6 +208,17 @@ class TestBehind:
 
         assert seat.batch is None
 
+    async def test_what_was_read_and_not_sent_is_let_go(self):
+        """An absent consumer holds no events in memory."""
+        world = World(window=1)
+        connect = await behind(world, 4)
+        seat, outlet = await connect()
+        await eventually(lambda: outlet.got)
+        before = seat.batch
+        world.dispatcher.detach(seat, outlet, "closed")
+
+        assert (before is None, seat.batch) == (False, None)
+
     async def test_a_cursor_moved_during_a_read_counts(self):
         """What was read for the old place is not taken for the new one."""
         world = World()
@@ -228,6 +250,23 @@ class TestBehind:
 
         assert outlet.positions == [2, 3]
 
+    async def test_the_end_found_for_the_old_filter_is_not_the_end_for_the_new(self):
+        """A read that finds nothing more says nothing of what the old filter passed over."""
+        world = World()
+        world.journal.enroll("bot", Filter(("im.*",)), 0, declared=False)
+        for kind in ("im.x", "drive.y", "gone"):
+            await world.publish(kind, kind=kind)
+        del world.journal._events[3]
+        world.restart()
+        outlet = FakeOutlet(on_deliver=lambda _: world.journal.reader.clear())
+        seat, _ = await world.connect(outlet=outlet)
+        await eventually(lambda: seat.reading is not None and seat.progress.read_through == 2)
+        _, second = await world.connect(types=["*"])
+        world.journal.reader.set()
+        await eventually(lambda: len(second.got) == 2)
+
+        assert (outlet.positions, second.positions) == ([1], [1, 2])
+
     async def test_events_removed_for_space_are_passed_over(self):
         """Holes in the journal, also at its end, neither stop nor spin a consumer."""
         world = World()
@@ -258,6 +297,31 @@ class TestBehind:
         await eventually(lambda: len(outlet.got) == 3)
 
         assert outlet.positions == [*left, 4, 5, 6][:3]
+
+    async def test_a_hole_does_not_make_a_redelivery_of_its_neighbour(self):
+        """Between two that come again, one that was removed is let go."""
+        world = World()
+        seat, outlet = await world.connect()
+        await world.fill(3)
+        await world.publish("big", size=4_000_000)  # drives everything else out of memory
+        world.dispatcher.detach(seat, outlet, "closed")
+        world.journal.drop(2)
+        seat, outlet = await world.connect()
+        await eventually(lambda: len(outlet.got) == 3)
+
+        assert (outlet.positions, seat.progress.in_flight) == ([1, 3, 4], 3)
+
+    async def test_numbers_that_do_not_exist_count_as_passed_over(self):
+        """The cursor is not held up by what was removed before it was read."""
+        world = World()
+        await world.publish("a", "gone", "b")
+        del world.journal._events[2]
+        world.restart()
+        seat, outlet = await world.connect(types=["im.*"], start="earliest")
+        await eventually(lambda: outlet.positions == [1, 3])
+        world.settle(seat, 1, 3)
+
+        assert world.journal.settled == [("bot", (1, 3), ((2, 2),))]
 
     async def test_a_redelivery_is_read_from_the_disk(self):
         """An event long out of memory comes again all the same, and reading on is not disturbed."""
@@ -584,6 +648,20 @@ class TestTimer:
 
         assert 4 <= len(ticks) < 40
 
+    @pytest.mark.parametrize("wait_steps", range(1, 12))
+    async def test_what_becomes_due_between_two_looks_at_the_clock_is_not_lost(
+        self, wait_steps, monkeypatch
+    ):
+        """A redelivery comes also if its time arrives while the dispatcher is at work."""
+        monkeypatch.setattr(seats, "GO_ON_S", 0)
+        world = World(clock=SteppingClock())
+        seat, outlet = await world.connect()
+        await turns()
+        await world.publish("a")
+        reject(world, seat, 1, wait_steps * SteppingClock.STEP_S)
+
+        await eventually(lambda: len(outlet.got) == 2, 1)
+
     async def test_nobody_there_means_no_timer(self):
         """With its consumer gone, a seat has no timer."""
         world = World(ack_timeout_s=0.02)
@@ -605,6 +683,18 @@ class TestTimer:
         await eventually(lambda: len(outlet.got) == 3)
 
         assert (at_once, outlet.positions[2]) == ([1, 2], 1)
+
+
+class SteppingClock(SystemClock):
+    """Time that goes on by a step whenever somebody looks."""
+
+    STEP_S = 0.001
+
+    def __init__(self):
+        self.looks = itertools.count()
+
+    def monotonic(self):
+        return next(self.looks) * self.STEP_S
 
 
 def count_ticks(world):
@@ -655,6 +745,19 @@ class TestConnections:
         assert world.journal.dead[0][:3] == ("bot", 1, "max_attempts")
         assert [h.fault for h in world.of(ConsumerFaulted)] == [Fault.CONSUMER_POISONED]
         assert outlet.positions == [2]
+
+    async def test_successors_stuck_on_one_event_are_told_of(self):
+        """Also where each connection ends by being taken over; no attempt is counted."""
+        world = World()
+        await world.fill(2)
+        outlets = []
+        for _ in range(4):
+            outlets.append((await world.connect(start="earliest"))[1])
+            await turns()
+
+        assert [o.positions for o in outlets] == [[1, 2], [1, 2], [1, 2], [1]]
+        assert [h.fault for h in world.of(ConsumerFaulted)] == [Fault.CONSUMER_POISONED]
+        assert world.journal.noted == []
 
     async def test_a_settle_ends_the_isolation(self):
         """As soon as the consumer settles something, it gets its window back."""
@@ -750,6 +853,18 @@ class TestAge:
         assert outlet.positions == [2]
         assert [d[1:3] for d in world.journal.dead] == [(1, "expired")]
         assert world.record().cursor == 1
+
+    async def test_what_was_passed_over_after_the_last_settle_is_told_at_the_end(self):
+        """When the consumer leaves, the journal learns how far its cursor is."""
+        world = manual_world(max_age_s=10)
+        await world.publish("old", kind="im.x", age_s=11)
+        await world.publish("not for it", kind="drive.y")
+        await world.publish("young", kind="im.x")
+        seat, outlet = await world.connect(types=["im.*"], start="earliest")
+        await turns()
+        world.dispatcher.detach(seat, outlet, "closed")
+
+        assert world.record().cursor == 2
 
     async def test_a_redelivery_may_be_too_old(self):
         """What became too old while it waited does not come again; its attempts are kept."""
@@ -884,6 +999,17 @@ class TestCallbacks:
 
         assert (world.dispatcher.reply(seat, position, b"{}"), replies) == (False, [])
 
+    async def test_a_replay_never_asks_for_a_reply(self):
+        """Moved back over a callback that is still waited for, a consumer gets it as an event."""
+        world = manual_world()
+        await world.connect()
+        (position,) = await world.publish("card", kind=CARD)
+        self.answered(world, position)
+        _, outlet = await world.connect(start="earliest", force=True)
+        await turns()
+
+        assert [(d.position, d.reply_by_ms, d.late) for d in outlet.got] == [(1, None, True)]
+
     async def test_whoever_connects_in_time_may_still_answer(self):
         """A callback that is waited for goes to a newcomer at once, ahead of its backlog."""
         world = manual_world(window=1)
@@ -947,9 +1073,11 @@ class TestCallbacks:
     async def test_no_late_callbacks_are_wanted(self):
         """With 0 a missed callback is never delivered, and one in time is."""
         world = manual_world(late_callback_s=0)
-        _, outlet = await world.connect()
+        await world.connect()
         await world.publish("a", kind=CARD)
         await world.publish("b", kind=CARD, age_s=3)
+        world.clock.advance(1)
+        _, outlet = await world.connect()
 
         assert (outlet.positions, [d[1] for d in world.journal.dead]) == ([1], [2])
 

@@ -57,3 +57,4 @@ def test_a_batch_gives_what_follows_a_position():
     assert [e and e.position for e in map(batch.first_above, range(2, 10))] == [
         None, 5, 5, 9, 9, 9, 9, None,
     ]  # fmt: skip
+    assert (batch.last, Batch(3, Reading([], 7)).last) == (9, 3)

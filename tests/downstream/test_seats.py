@@ -1,6 +1,7 @@
 """Who reads: names, starts, filters, and several connections with one name."""
 
 import asyncio
+import gc
 
 import pytest
 from downstream.rig import FakeOutlet, World, held, manual_world, turns
@@ -250,6 +251,17 @@ class TestSupersede:
         assert {*codes, still.code} == {Code.CONSUMER_CONFLICT}
         assert [h.fault for h in world.of(ConsumerFaulted)] == [Fault.CONSUMER_CONFLICT]
 
+    async def test_a_crowd_is_a_conflict_too(self):
+        """Newcomers that were let in while others were being written are looked at again."""
+        world = World()
+        await world.connect()
+        with held(world.journal):
+            crowd = [asyncio.ensure_future(world.connect(types=[f"t{n}"])) for n in range(9)]
+            await turns()
+        done = await asyncio.gather(*crowd, return_exceptions=True)
+
+        assert [isinstance(result, RpcError) for result in done].count(True) == 6
+
     async def test_three_a_minute_are_fine(self):
         """Supersedes older than a minute do not count."""
         world = manual_world()
@@ -395,6 +407,22 @@ class TestWhileItIsWritten:
         await eventually(lambda: outlet.positions == [2, 3])
 
         assert (seat.outlet is outlet, world.record().cursor) == (True, 1)
+
+    async def test_one_that_leaves_before_the_disk_fails_makes_no_noise(self):
+        """An error nobody waits for any more is no defect of the daemon's."""
+        world = World()
+        noise = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
+        with held(world.journal):
+            world.journal.failures = 1
+            newcomer = asyncio.ensure_future(world.connect())
+            await turns()
+            newcomer.cancel()
+        await turns()
+        del newcomer
+        gc.collect()
+
+        assert (noise, world.journal.failures) == ([], 0)
 
     async def test_a_disk_that_hangs_delays_only_those_who_need_it(self):
         """A known consumer that changes nothing gets its seat at once."""

@@ -190,6 +190,17 @@ def test_what_was_rolled_back_was_not_given_up(store):
     assert crowded.make(1000)[1][0] == 1  # not taken for free because of what was rolled back
 
 
+def test_an_estimate_removes_nothing(store):
+    """Between commits what is there is measured before anything goes for being too much."""
+    crowded = Crowded(store, 30, spare=200 * PAGE)
+    crowded.make(198 * PAGE)
+    crowded.room.forget_dropped()
+
+    assert crowded.room.has_work()
+    assert crowded.step() == []
+    assert not crowded.room.has_work()
+
+
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
 )
@@ -253,6 +264,20 @@ def test_a_decision_looks_at_a_bounded_number_of_rows(store, time):
     assert at_once <= SEARCH_STEPS
     assert left(store)[-1] == count - 1
     assert (again, looked) == ((False, []), [])  # a search that found nothing is believed
+
+
+def test_a_search_under_way_refuses_nothing(store, time):
+    """While all is searched once more, what the last search found is believed: events go on being taken."""
+    count = 2 * SEARCH_STEPS * STEP_ROWS
+    crowded = Crowded(store, count, size=10, refuse=False)
+    crowded.consumer("bot", declared=True)
+    made = []
+    for _ in range(12):
+        made.append(crowded.make(20_000)[0])
+        crowded.room.take_dropped()
+        time.now_s += 60
+
+    assert made[-9:] == [True] * 9
 
 
 def test_a_search_that_found_nothing_is_repeated(store, time):

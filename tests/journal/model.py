@@ -1,0 +1,185 @@
+"""A journal in the plainest terms: dicts and sets, nothing shared with the real ones.
+
+It says what must be true of any journal after a list of operations.
+"""
+
+import copy
+from dataclasses import dataclass, field
+
+from journal.contract import make_event
+
+from feishu_ws.model import Attempt, DeadReason, Filter, Outcome, Verdict
+
+HOUR_MS = 3_600_000
+RETENTION_HOURS = 20
+DEDUPE_HOURS = 10
+
+
+@dataclass(frozen=True)
+class Append:
+    """Offer an event with an id, perhaps a message id too."""
+
+    event_id: str
+    message_id: str
+    kind: str
+
+    def event(self, at_ms):
+        """Return the event to append."""
+        extra = (self.message_id,) if self.message_id else ()
+        return make_event(self.event_id, kind=self.kind, at_ms=at_ms, extra_keys=extra)
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Settle positions; pass over others; `soon` if nobody waits for it."""
+
+    name: str
+    positions: tuple
+    passed: tuple = ()
+    soon: bool = False
+
+
+@dataclass(frozen=True)
+class Note:
+    """Count an attempt."""
+
+    name: str
+    position: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Bury:
+    """Dead-letter an event."""
+
+    name: str
+    position: int
+
+
+@dataclass(frozen=True)
+class Enroll:
+    """Make a consumer, change its filter, or move it."""
+
+    name: str
+    wanted: Filter
+    cursor: int | None
+
+
+@dataclass(frozen=True)
+class Forget:
+    """Forget a consumer."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Remember:
+    """Store a fact."""
+
+    value: str
+
+
+@dataclass
+class Reader:
+    """A consumer: its filter, every position it has settled, its attempts."""
+
+    wanted: Filter
+    settled: set
+    attempts: dict = field(default_factory=dict)
+
+    def names(self, kind):
+        """Whether its filter names an event type."""
+        return "*" in self.wanted.types or kind in self.wanted.types
+
+
+class Model:
+    """What a journal holds."""
+
+    def __init__(self, now_ms):
+        self.now_ms = now_ms
+        self.rows = {}
+        self.seen = {}
+        self.readers = {}
+        self.dead = set()
+        self.fact = None
+        self.last = 0
+
+    def copy(self):
+        """Return one that goes its own way."""
+        return copy.deepcopy(self)
+
+    def held(self, name):
+        """Return the positions a consumer holds, ascending."""
+        reader = self.readers[name]
+        rows = sorted(self.rows.items())
+        return [p for p, e in rows if reader.names(e.envelope.type) and p not in reader.settled]
+
+    def apply(self, op):
+        """Do an operation; return the outcome of an append."""
+        return getattr(self, "_" + type(op).__name__.lower())(op)
+
+    def _append(self, op):
+        event = op.event(self.now_ms)
+        is_new = self.seen.keys().isdisjoint(event.keys)
+        for key in event.keys:
+            self.seen.setdefault(key, self.now_ms)
+        if not is_new:
+            return Outcome(Verdict.DUPLICATE)
+        self.last += 1
+        self.rows[self.last] = event
+        return Outcome(Verdict.STORED, self.last)
+
+    def _settle(self, op):
+        reader = self.readers.get(op.name)
+        if reader is None:
+            return
+        reader.settled.update(op.positions)
+        for first, last in op.passed:
+            reader.settled.update(range(first, last + 1))
+        for position in op.positions:
+            reader.attempts.pop(position, None)
+
+    def _note(self, op):
+        reader = self.readers.get(op.name)
+        if reader is not None and op.position not in reader.settled:
+            reader.attempts[op.position] = Attempt(op.count)
+
+    def _bury(self, op):
+        reader = self.readers.get(op.name)
+        if reader is not None and op.position not in reader.settled:
+            self.dead.add((op.name, op.position))
+            self._settle(Settle(op.name, (op.position,)))
+
+    def _enroll(self, op):
+        reader = self.readers.get(op.name)
+        if reader is None:
+            cursor = self.last if op.cursor is None else op.cursor
+            self.readers[op.name] = Reader(op.wanted, set(range(1, cursor + 1)))
+        elif op.cursor is not None:
+            reader.settled = set(range(1, op.cursor + 1))
+            reader.attempts = {p: a for p, a in reader.attempts.items() if p > op.cursor}
+            reader.wanted = op.wanted
+        elif op.wanted != reader.wanted:
+            first = min(self.held(op.name), default=self.last + 1)
+            reader.settled.update(range(1, first))
+            reader.wanted = op.wanted
+
+    def _forget(self, op):
+        self.readers.pop(op.name, None)
+
+    def _remember(self, op):
+        self.fact = op.value
+
+    def prune(self):
+        """Remove what is old and nobody holds, and old keys."""
+        held = {p for name in self.readers for p in self.held(name)}
+        kept = held | {p for _, p in self.dead}
+        old_ms = self.now_ms - RETENTION_HOURS * HOUR_MS
+        self.rows = {p: e for p, e in self.rows.items() if e.received_ms >= old_ms or p in kept}
+        forget_ms = self.now_ms - DEDUPE_HOURS * HOUR_MS
+        self.seen = {key: at_ms for key, at_ms in self.seen.items() if at_ms >= forget_ms}
+
+
+def bury_call(journal, op):
+    """Bury through a journal."""
+    return journal.bury(op.name, op.position, DeadReason.REJECTED, Attempt(1))
