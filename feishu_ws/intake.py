@@ -210,7 +210,6 @@ class Intake:
 
     def _too_slow(self, waiting: _Waiting, now_s: float) -> None:
         self._tally.events_refused[Fault.JOURNAL_SLOW] += 1
-        self._tally.callbacks["late"] += waiting.event.envelope.is_callback
         self._tell(waiting, AGAIN)
         if self._slow_since_s is None:
             self._slow_since_s = now_s

@@ -37,7 +37,6 @@ class Connection(asyncio.Protocol):
         self._out_bytes = 0
         self._longest = 0
         self._is_flush_due = False
-        self._is_paused = False
         self._was_full = False
         self._closing: asyncio.TimerHandle | None = None
         self.is_leaving = False
@@ -82,7 +81,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
-        # Not paused means there is room: the mark is the first size that counts as full.
+        # The mark is the first size that counts as full, so that `resume_writing` follows it.
         self._transport.set_write_buffer_limits(high=DELIVER_UNTIL - 1, low=LOW_UNSENT)
 
     @property
@@ -126,7 +125,6 @@ class Connection(asyncio.Protocol):
             lines = self._lines.feed(data)
         except LineTooLongError:
             self._is_deaf = True
-            self._waiting.clear()
             self.on_too_long()
             return
         self._waiting.extend(line for line in lines if line and not line.isspace())
@@ -148,11 +146,9 @@ class Connection(asyncio.Protocol):
         if self._waiting and not self.is_busy():
             self._is_turn_due = True
             self._loop.call_soon(self._turn)
-        if self.is_half_closed:
-            self._leave_if_answered()
-        elif self._transport.is_closing():
+        if self._transport.is_closing():
             return
-        elif self._waiting:
+        if self._waiting:  # and nothing is heard, an end of file neither
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
@@ -172,9 +168,8 @@ class Connection(asyncio.Protocol):
 
     def has_room(self) -> bool:
         """Whether deliveries may go on; `on_room` is called when they may again."""
-        if self.is_leaving or self.is_half_closed:
-            return False
-        is_full = self._is_paused or self._unsent() >= DELIVER_UNTIL
+        is_full = self._unsent() >= DELIVER_UNTIL
+        self._was_full |= is_full
         return not is_full
 
     def _unsent(self) -> int:
@@ -187,7 +182,7 @@ class Connection(asyncio.Protocol):
             return
         if self._unsent() > MAX_UNSENT + self._longest:
             self.on_slow()
-        elif not self._is_paused:
+        elif self._unsent() < DELIVER_UNTIL:  # else `resume_writing` comes
             self._note_room()
 
     def _write_out(self) -> None:
@@ -202,13 +197,8 @@ class Connection(asyncio.Protocol):
             self._was_full = False
             self.on_room()
 
-    def pause_writing(self) -> None:
-        """More than `DELIVER_UNTIL` waits in the transport."""
-        self._is_paused = True
-
     def resume_writing(self) -> None:
         """The client reads again."""
-        self._is_paused = False
         if not self._out:  # else the flush says so
             self._note_room()
 
@@ -227,7 +217,7 @@ class Connection(asyncio.Protocol):
             self._closing = self._loop.call_later(LEAVE_S, self._transport.abort)
 
     def _leave_if_answered(self) -> None:
-        if self.is_half_closed and not (self.is_leaving or self._waiting or self.owes_answers()):
+        if self.is_half_closed and not (self.is_leaving or self.owes_answers()):
             self._write_out()
             self.is_leaving = True
             self._transport.close()

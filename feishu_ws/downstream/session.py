@@ -54,7 +54,6 @@ class Session(Connection):
         self._admit = admit
         self._dismiss = dismiss
         self._seat: Seat | None = None
-        self._cause = CLOSED
         self._greeting: asyncio.Task[None] | None = None
         self._unanswered = 0
         self.uid: int | None = None
@@ -112,14 +111,11 @@ class Session(Connection):
 
     def bye(self, reason: str) -> None:
         """Say goodbye, stop sending, and read settles for a moment more; see `Outlet`."""
-        if self._cause == CLOSED:
-            self._cause = reason
         self.leave(native.encode_call("bye", {"reason": reason}))
 
     def _end(self, reason: str) -> None:
         """Say goodbye of our own accord: the seat is free at once."""
-        self._cause = reason
-        self._give_up_seat()
+        self._give_up_seat(reason)
         self.bye(reason)
 
     def _end_protocol(self, error: RpcError) -> None:
@@ -128,9 +124,9 @@ class Session(Connection):
         self.send(native.encode_error(None, error))
         self._end("protocol")
 
-    def _give_up_seat(self) -> None:
+    def _give_up_seat(self, cause: str = CLOSED) -> None:
         if self._seat is not None:
-            self._dispatcher.detach(self._seat, self, self._cause)
+            self._dispatcher.detach(self._seat, self, cause)
 
     # -- lines in -------------------------------------------------------------------------
 

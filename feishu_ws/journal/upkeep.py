@@ -103,21 +103,20 @@ class Upkeep:
             return False
         self._next_pass_s = now_s + PASS_EVERY_S
         self._age_scan = self._key_scan = 0
-        self._doubts_clock()
         return True
 
-    def _doubts_clock(self) -> bool:
-        """Whether ages cannot be told now; that ends the pass."""
-        if self.trusts_clock and clock_is_sane(self._wall_ms(), self._store.newest_ms()):
+    def _doubts(self, now_ms: int) -> bool:
+        """Whether ages cannot be told by this time; that ends the pass."""
+        if self.trusts_clock and clock_is_sane(now_ms, self._store.newest_ms()):
             return False
         self._age_scan = self._key_scan = None
         return True
 
     def _prune(self) -> bool:
         """Remove events that are old enough and nobody holds, up to one step's worth."""
-        if self._age_scan is None or self._doubts_clock():
-            return False
         now_ms = self._wall_ms()
+        if self._age_scan is None or self._doubts(now_ms):
+            return False
         before_ms = now_ms - round(self._settings.retention_hours * HOUR_MS)
         rows = self._store.prunable_after(self._age_scan, STEP_ROWS)
         old = [r for r in rows if r.received_ms < before_ms and self._rank(r) is Rank.UNHELD]
@@ -141,9 +140,9 @@ class Upkeep:
 
     def _expire_keys(self) -> bool:
         """Forget keys that are old enough, up to one step's worth."""
-        if self._key_scan is None or self._doubts_clock():
-            return False
         now_ms = self._wall_ms()
+        if self._key_scan is None or self._doubts(now_ms):
+            return False
         before_ms = now_ms - round(self._settings.dedupe_hours * HOUR_MS)
         rows = self._store.keys_after(self._key_scan, STEP_ROWS)
         if any(at_ms < before_ms for _, at_ms in rows):

@@ -302,6 +302,7 @@ class TestStop:
             stopping = asyncio.ensure_future(served.native.stop(1.0))
             byes = [(await c.rest())[-1]["params"] for c in (client, guest)]
             client.notify("settle", positions=[1, 2])
+            guest.notify("hello", consumer="sneaky")
             await client.close()
             await guest.close()
             began = asyncio.get_running_loop().time()
@@ -310,6 +311,7 @@ class TestStop:
 
         assert byes == [{"reason": "shutdown"}] * 2
         assert served.world.record().cursor == 2
+        assert "sneaky" not in served.world.journal.consumers()
         assert took_s < 0.8
 
     async def test_who_does_not_leave_is_not_waited_for(self, tmp_path):

@@ -56,8 +56,8 @@ def operations(draw, model, published=None):
 
     While others are on their way only what was `published` before them can be settled.
     """
-    makers = [appends] * 4 + [remembrances]
-    makers += [enrollments, forgettings] if published is None else []
+    makers = [appends] * 4 + [remembrances, forgettings]
+    makers += [enrollments] if published is None else []
     published = model.last if published is None else published
     makers += [readings] if model.readers else []
     if any(outstanding(model, name, published) for name in model.readers):

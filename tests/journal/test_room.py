@@ -124,10 +124,11 @@ def test_the_order(store):
 
 
 @pytest.mark.usefixtures("time")
-def test_no_more_goes_than_is_needed(store):
+@pytest.mark.parametrize("is_declared", [False, True])
+def test_no_more_goes_than_is_needed(store, is_declared):
     """Of events somebody wanted only as many go as make room for the batch."""
     crowded = Crowded(store, 60, refuse=False)
-    crowded.consumer("bot", declared=True)
+    crowded.consumer("bot", declared=is_declared)
     made, gone = crowded.make()
 
     assert made
@@ -272,12 +273,12 @@ def test_a_search_under_way_refuses_nothing(store, time):
     crowded = Crowded(store, count, size=10, refuse=False)
     crowded.consumer("bot", declared=True)
     made = []
-    for _ in range(12):
-        made.append(crowded.make(20_000)[0])
+    for n in range(1, 13):
+        made.append(crowded.make(n * 20_000)[0])
         crowded.room.take_dropped()
         time.now_s += 60
 
-    assert made[-9:] == [True] * 9
+    assert made == [False] * 2 + [True] * 10
 
 
 def test_a_search_that_found_nothing_is_repeated(store, time):
@@ -285,16 +286,17 @@ def test_a_search_that_found_nothing_is_repeated(store, time):
     crowded = Crowded(store, 30)
     bot = crowded.consumer("bot", declared=True)
     assert crowded.make() == (False, [])
+    bot.settle([1, 2, 3])
+    at_once = crowded.make()
+    assert crowded.make(3 * PAGE) == (False, [])
     bot.settle([20])
-    believed = crowded.make()
+    believed = crowded.make(3 * PAGE)
     time.now_s += SEARCH_AGAIN_S
-    found = crowded.make(10)
-    bot.settle([1, 2, 3, 4])
-    at_once = crowded.make(4000)
+    found = crowded.make(3 * PAGE)
 
+    assert at_once == (True, [1, 2, 3])
     assert believed == (False, [])
-    assert found[1] == [20]
-    assert at_once == (True, [1, 2, 3, 4])
+    assert found == (True, [20])
 
 
 @pytest.mark.usefixtures("time")

@@ -5,12 +5,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import uuid
 from pathlib import Path
 
 import pytest
 from journal.conftest import Opened
 from journal.contract import NOW_MS, append, make_event, place, positions
+from journal.faulty import FaultyStore
 from support import eventually
 
 from feishu_ws.clock import ManualClock
@@ -110,7 +112,10 @@ async def test_a_clean_stop_leaves_one_file(open_journal):
     """After a close the WAL is in the file, and the lock is free."""
     opened = open_journal()
     await fill(opened.journal, range(50))
+    gate = threading.Event()
+    reading = opened.journal._reader.submit(lambda: gate.wait(0.2))  # the reader ends last
     await opened.journal.close(5)
+    await reading
 
     assert sorted(p.name for p in opened.path.parent.iterdir()) == ["journal.db", "journal.db.lock"]
 
@@ -199,6 +204,32 @@ async def test_a_page_that_turns_out_corrupt(open_journal, tmp_path, clock):
     assert damaged.tally.journal_errors["read"] == 1
 
 
+async def test_damage_that_only_a_reader_meets(open_journal):
+    """A corrupt page ends intake though the writer never comes by it."""
+    opened = open_journal()
+    FaultyStore(opened.journal._read_store).fail("events_after", name="SQLITE_CORRUPT", times=1)
+    with pytest.raises(FeishuWsError, match="SQLITE_CORRUPT"):
+        await opened.journal.read(0)
+    outcome = await append(opened.journal, make_event("new"))
+
+    assert outcome == Outcome(Verdict.REFUSED, fault=Fault.JOURNAL_CORRUPT)
+    assert [h.fault for h in opened.told(JournalFaulted)] == [Fault.JOURNAL_CORRUPT]
+
+
+async def test_a_read_that_fails_is_no_fault(open_journal):
+    """A reader that cannot read says why and is counted; events are taken all the same."""
+    opened = open_journal()
+    FaultyStore(opened.journal._read_store).fail("events_after", times=1)
+    with pytest.raises(FeishuWsError, match="SQLITE_IOERR") as failed:
+        await opened.journal.read(0)
+    outcome = await append(opened.journal, make_event("new"))
+
+    assert failed.value.fault is Fault.JOURNAL_IO
+    assert outcome.verdict is Verdict.STORED
+    assert opened.tally.journal_errors == {"read": 1}
+    assert (await opened.journal.read(0)).through == 1
+
+
 async def test_a_directory_that_is_not_there(tmp_path):
     """A journal that cannot be made says where and why."""
     with pytest.raises(FeishuWsError, match="nowhere") as refused:
@@ -215,6 +246,26 @@ async def test_a_directory_in_place_of_the_file(tmp_path):
             Opened(tmp_path / "journal.db", JournalSettings(), ManualClock())
 
     assert refused.value.fault is Fault.JOURNAL_IO
+
+
+async def test_a_consumer_made_anew_is_new_on_disk_too(open_journal):
+    """One that is forgotten and comes back has nothing of its past, and all of its present."""
+    journal = open_journal().journal
+    await fill(journal, range(5))
+    for _ in range(2):
+        await journal.enroll("bot", Filter(), 0, declared=False)
+        await journal.settle("bot", [3, 5])
+        await journal.note_attempt("bot", 4, Attempt(1))
+        before = journal.consumers()["bot"]
+        await journal.forget("bot")
+    await journal.enroll("bot", Filter(), 0, declared=False)
+    await journal.settle("bot", [3])
+    await journal.close(5)
+    journal = open_journal().journal
+    await eventually(lambda: place(journal, "bot") == (0, ((3, 3),), 4))
+
+    assert (before.ahead, before.attempts) == (((3, 3), (5, 5)), {4: Attempt(1)})
+    assert journal.consumers()["bot"].attempts == {}
 
 
 # -- declared consumers -------------------------------------------------------------------

@@ -117,13 +117,13 @@ def test_held_rows_do_not_stop_pruning(store, kept):
 
 
 def test_a_row_from_the_future_does_not_stop_pruning(store, kept):
-    """A row dated by a clock that was ahead is passed over, whatever lies behind it goes."""
-    fill(store, 1, at_ms=NOW_MS + 9 * HOUR_MS)
-    fill(store, 3 * STEP_ROWS, first=2, at_ms=NOW_MS - 3 * HOUR_MS)
-    fill(store, 1, first=3 * STEP_ROWS + 2, at_ms=NOW_MS)
+    """Rows dated by a clock that was ahead are passed over, whatever lies behind them goes."""
+    fill(store, STEP_ROWS, at_ms=NOW_MS + 9 * HOUR_MS)
+    fill(store, 3 * STEP_ROWS, first=STEP_ROWS + 1, at_ms=NOW_MS - 3 * HOUR_MS)
+    fill(store, 1, first=4 * STEP_ROWS + 1, at_ms=NOW_MS)
     kept().run()
 
-    assert left(store) == [1, 3 * STEP_ROWS + 2]
+    assert left(store) == [*range(1, STEP_ROWS + 1), 4 * STEP_ROWS + 1]
 
 
 def test_pruning_looks_no_further_than_what_is_old(store, kept):

@@ -284,13 +284,44 @@ async def test_closing_beside_a_hanging_disk(opened):
 
 
 async def test_closing_beside_a_failing_disk(opened):
-    """A disk that refuses does not hold the close up; what it refused is tried a last time."""
+    """A disk that refuses does not hold the close up."""
     opened.disk.fail("commit")
     await append(opened.journal, make_event("a"))
     opened.journal.settle_soon("bot", [1])
     await asyncio.wait_for(opened.journal.close(5), 2)
 
     await eventually(lambda: not opened.journal.is_alive())
+
+
+async def test_a_close_is_a_last_try(opened, open_journal):
+    """What the disk refused is tried once more before the end."""
+    await append(opened.journal, make_event("a"))
+    opened.disk.fail("commit", times=1)
+    opened.journal.settle_soon("bot", [1])
+    await append(opened.journal, make_event("refused"))
+    await opened.journal.close(5)
+
+    assert place(open_journal().journal, "bot")[0] == 1
+
+
+async def test_upkeep_waits_for_what_is_owed(open_journal, clock):
+    """What a consumer that is still on disk holds is not pruned because memory knows better."""
+    settings = JournalSettings(retention_hours=1, dedupe_hours=1)
+    opened = open_journal(settings)
+    await opened.journal.enroll("bot", Filter(), 0, declared=False)
+    await append(opened.journal, make_event("a", at_ms=clock.wall_ms()))
+    clock.advance(2 * HOUR_S)
+    opened.disk.fail("remove_consumer")
+    forgotten = opened.journal.forget("bot")
+    opened.journal.reconfigure(settings)
+    await asyncio.sleep(0.2)
+    kept = await positions(opened.journal)
+    opened.disk.mend()
+    await asyncio.wait_for(forgotten, 5)
+    await eventually(lambda: opened.told(JournalPruned))
+
+    assert kept == [1]
+    assert await positions(opened.journal) == []
 
 
 # -- starvation ---------------------------------------------------------------------------
