@@ -208,3 +208,26 @@ async def test_secrets_and_content_stay_inside(tmp_path, feishu):
     shown = daemon.log().encode() + pages + arguments
     for planted in (APP_SECRET.encode(), b"planted-content-4711", b"ticket=", b"access_key="):
         assert planted not in shown
+
+
+async def test_a_consumer_made_of_socat(tmp_path, feishu):
+    """The README's consumer without Python greets, and gets events as lines of JSON."""
+    hello = '{"jsonrpc":"2.0","id":1,"method":"hello","params":{"consumer":"try","durable":false}}'
+    with DaemonProcess(tmp_path, feishu.domain) as daemon:
+        await asyncio.to_thread(daemon.start)
+        await feishu.wait_for_links(1, 15)
+        socat = await asyncio.create_subprocess_shell(
+            f"(echo '{hello}'; sleep 60) | socat - UNIX-CONNECT:{daemon.socket_path}",
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            greeting = json.loads(await asyncio.wait_for(socat.stdout.readline(), 10))
+            feishu.push(corpus.text_message(0, text="hello"))
+            line = json.loads(await asyncio.wait_for(socat.stdout.readline(), 10))
+        finally:
+            os.killpg(socat.pid, signal.SIGKILL)
+            await socat.wait()
+
+    assert greeting["result"]["protocol"] == 1
+    assert line["params"]["message"]["text"] == "hello"
