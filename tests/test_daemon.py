@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 from support import eventually
 
-from feishu_ws.client import Consumer
+from feishu_ws.client import Consumer, RpcError
 from feishu_ws.clock import SystemClock
 from feishu_ws.config import load
 from feishu_ws.daemon import Daemon
@@ -203,6 +203,21 @@ async def test_a_callback_is_answered_by_a_consumer(feishu, run_daemon):
 
     assert (code, json.loads(data)) == (200, {"toast": {"type": "info", "content": "好"}})
     assert again == (code, data)
+
+
+async def test_a_reply_that_would_cost_the_link_is_refused(feishu, run_daemon):
+    """A reply of megabytes is refused; the links live on and a proper reply still counts."""
+    async with run_daemon() as running, running.consumer() as consumer:
+        links = await feishu.wait_for_links(2)
+        await consumer.call("ping")
+        pushed = feishu.push(corpus.sample("card.action.trigger", 1, feishu.new_origin()))
+        async for delivery in consumer:
+            with pytest.raises(RpcError, match="expected at most"):
+                await delivery.reply({"x": "y" * 5_000_000})
+            await delivery.reply({})
+            break
+        assert await pushed.confirmed() == (200, b"{}")
+        assert feishu.links == links
 
 
 async def test_a_callback_nobody_answers_gets_the_default(feishu, run_daemon):

@@ -285,11 +285,14 @@ class TestDeadline:
         """Neither of what was stored nor of what was too slow."""
         for number in range(50):
             inlet.accept(payload(number))
+            inlet.accept(card(f"card {number}"))
+        await asyncio.sleep(0.01)
+        stored = (len(inlet.intake._events), len(inlet.intake._callbacks))
         inlet.journal.is_quick = False
         slow = inlet.accept(payload("slow"))
         await eventually(lambda: slow.answers)
 
-        assert (len(inlet.intake._events), inlet.intake._timer) == (0, None)
+        assert (stored, len(inlet.intake._events), inlet.intake._timer) == ((0, 0), 0, None)
 
     async def test_an_idle_intake_has_no_timer(self, inlet):
         """After the last deadline nothing ticks."""
@@ -315,6 +318,16 @@ class TestCallback:
 
         assert (replies, told.answers) == ([True, False, False], [(OK, b'{"by":2}')])
         assert inlet.tally.callbacks == {"answered": 1, "late": 2}
+
+    async def test_once_it_is_answered_the_deadline_says_nothing(self, inlet):
+        """An answered callback is not answered by default as well."""
+        seat, outlet = await inlet.world.connect()
+        told = inlet.accept(card("a"))
+        await eventually(lambda: outlet.got)
+        inlet.world.dispatcher.reply(seat, 1, b"1")
+        await asyncio.sleep(0.15)
+
+        assert (told.answers, inlet.tally.callbacks) == ([(OK, b"1")], {"answered": 1})
 
     async def test_nobody_replies(self, inlet):
         """The default is given at the deadline, and a reply after it is late."""
@@ -362,6 +375,7 @@ class TestCallback:
 
         assert (told.answers, again.answers) == ([(AGAIN, None)], [(OK, b"{}")])
         assert [(d.reply_by_ms, d.late) for d in outlet.got] == [(None, True)]
+        assert (inlet.tally.callbacks, inlet.intake._answers._expected) == ({}, {})
 
     @pytest.mark.parametrize("when", ["same commit", "before the reply", "after the reply"])
     async def test_a_duplicate_gets_the_same_answer(self, inlet, when):

@@ -59,11 +59,9 @@ class Dispatcher:
         journal.subscribe(self._publish)
 
     def reconfigure(self, settings: DeliverySettings) -> None:
-        """Apply changed settings (SIGHUP)."""
-        self._settings = self.seats.settings = settings
-        for seat in self.seats.all():
-            seat.progress.settings = settings
-            self._pump(seat)  # the window may be larger, a deadline sooner
+        """Apply changed settings (SIGHUP); after the journal was told of its own."""
+        self._settings = settings
+        self.seats.reconfigure(settings)
 
     # -- consumers come and go ------------------------------------------------------------
 

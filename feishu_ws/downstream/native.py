@@ -27,7 +27,6 @@ from feishu_ws.wire.native import Code, RpcError
 MAX_CLIENTS: Final = 64
 BACKLOG: Final = 128
 DIRECTORY_MODE: Final = 0o755  # who may connect is for the mode of the socket to say
-PROBE_S: Final = 1.0  # a live daemon accepts at once
 _UCRED: Final = struct.Struct("iII")  # pid, uid, gid
 _UNMAPPED: Final = ["0", "0", "4294967295"]
 
@@ -168,7 +167,8 @@ def _listen(settings: SocketSettings) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _make_directory(path.parent)
-        _bind(listener, path, settings.mode)
+        listener.bind(str(path))
+        path.chmod(settings.mode)
         if settings.group:
             os.chown(path, -1, grp.getgrnam(settings.group).gr_gid)
         listener.listen(BACKLOG)
@@ -184,15 +184,6 @@ def _make_directory(path: Path) -> None:
     if not path.is_dir():
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(DIRECTORY_MODE)
-
-
-def _bind(listener: socket.socket, path: Path, mode: int) -> None:
-    mask = os.umask(0o777 & ~mode)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(mask)
-    path.chmod(mode)
 
 
 def _reason(exc: OSError) -> str:
@@ -226,13 +217,13 @@ def _who_answers(path: Path) -> str | None:
         FeishuWsError: `socket_failed` where that cannot be told.
     """
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    probe.settimeout(PROBE_S)
+    probe.settimeout(0)  # a listener accepts at once, or its backlog is full
     try:
         probe.connect(str(path))
         pid, _, _ = _UCRED.unpack(
             probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         )
-    except (TimeoutError, BlockingIOError):  # its backlog is full
+    except BlockingIOError:
         return "a process too busy to accept"
     except OSError as exc:
         if exc.errno in {errno.ECONNREFUSED, errno.ENOENT}:

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, Protocol
 
 from feishu_ws.clock import Clock
@@ -103,6 +104,23 @@ class Seats:
         """Return every seat, durable ones first."""
         return [*self.durable.values(), *self.taps]
 
+    def reconfigure(self, settings: DeliverySettings) -> None:
+        """Apply changed settings (SIGHUP), and the filters of declared consumers."""
+        self.settings = settings
+        for seat in self.all():
+            seat.progress.settings = settings
+            self._wake(seat)  # the window may be larger, a deadline sooner
+        for seat in self.durable.values():
+            told = self._journal.settle(seat.name, ())  # done after what it was told before
+            told.add_done_callback(partial(self._follow, seat))
+
+    def _follow(self, seat: Seat, _: asyncio.Future[None]) -> None:
+        """Take over the filter the journal has."""
+        record = self._journal.consumers().get(seat.name)
+        if record is not None and record.filter != seat.wanted.filter:
+            self._renew(seat, is_moved=False)
+            self._wake(seat)
+
     async def take(self, outlet: Outlet, hello: HelloParams) -> tuple[Seat, int | None]:
         """Give a connection its seat; return it and the cursor, None where none is kept.
 
@@ -183,11 +201,18 @@ class Seats:
         cursor = await self._cursor(hello.start) if _moves(known, hello) else None
         declared = known is not None and known.declared
         await self._journal.enroll(name, wanted, cursor, declared=declared)
+        self._clear_forgotten()
         seat = self._seat(name)
         self._renew(seat, is_moved=cursor is not None)
         if known is not None and cursor is not None:
             seat.replay_through = self._journal.last
         asyncio.get_running_loop().call_later(GO_ON_S, self._wake, seat)
+
+    def _clear_forgotten(self) -> None:
+        """Keep no seat of consumers the journal does not know any more."""
+        known = self._journal.consumers()
+        for name in [n for n, s in self.durable.items() if n not in known and s.outlet is None]:
+            del self.durable[name]
 
     def _renew(self, seat: Seat, *, is_moved: bool) -> None:
         """Filter or cursor changed: read again from the cursor the journal now has."""

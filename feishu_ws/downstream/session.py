@@ -251,6 +251,12 @@ class Session(Connection):
     def _reply(self, call: Call) -> None:
         seat = self._seated()
         params = native.decode_params(call.params, native.ReplyParams)
+        if len(bytes(params.data)) > native.MAX_REPLY_BYTES:
+            raise RpcError(
+                Code.INVALID_PARAMS,
+                f"params.data has {len(bytes(params.data))} bytes, expected at most"
+                f" {native.MAX_REPLY_BYTES}: Feishu would close the link over it",
+            )
         is_first = self._dispatcher.reply(seat, params.position, bytes(params.data))
         positions = self._dispatcher.settle(seat, (params.position,), None)
         self._dispatcher.make_durable_soon(seat, positions)

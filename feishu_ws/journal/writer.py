@@ -127,7 +127,6 @@ class Writer(threading.Thread):
             self._commit_some(appends)
             if self._may_keep_up() and (not appends or self._is_overdue()):
                 self._keep_up(is_quiet=is_quiet)
-        self._commit_some([])  # what the disk refused so far, a last time
 
     def _is_overdue(self) -> bool:
         """Whether upkeep has its turn though events come without a pause."""

@@ -17,6 +17,7 @@ T = TypeVar("T")
 PROTOCOL: Final = 1
 MAX_LINE_TO_DAEMON: Final = 8 * 1024 * 1024
 MAX_RETRY_IN_S: Final = 3600
+MAX_REPLY_BYTES: Final = 256 * 1024  # a card has at most 30 KB. Source: Feishu docs "消息卡片"
 MAX_LINE_FROM_DAEMON: Final = 16 * 1024 * 1024
 _CONSUMER_NAME: Final = re.compile(r"[a-z0-9_.-]{1,64}")
 

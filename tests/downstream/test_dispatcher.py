@@ -685,6 +685,41 @@ class TestTimer:
         assert (at_once, outlet.positions[2]) == ([1, 2], 1)
 
 
+async def test_a_declared_filter_changed_by_a_reload_applies_at_once():
+    """A connected consumer gets what its new filter names, from its cursor on."""
+    world = World()
+    world.journal.enroll("bot", Filter(("im.*",)), 0, declared=True)
+    seat, outlet = await world.connect()
+    for number, kind in enumerate(("im.x", "drive.y", "im.x")):
+        await world.publish(number, kind=kind)
+    world.settle(seat, 3)
+    world.journal.enroll("bot", Filter(("drive.*",)), None, declared=True)
+    world.dispatcher.reconfigure(DeliverySettings())
+    await turns()
+    await world.publish("new", kind="im.x")
+    await world.publish("newer", kind="drive.y")
+
+    assert outlet.positions == [1, 3, 2, 5]
+
+
+async def test_a_reload_reaches_journal_and_dispatcher_alike(tmp_path):
+    """The journal on disk changes a declared filter, and the consumer is served by it."""
+    clock, tally = SystemClock(), Tally()
+    before = JournalSettings(declared={"bot": Filter(("im.*",))})
+    journal = SqliteJournal(tmp_path / "j.db", before, clock=clock, tally=tally, observe=id)
+    journal.open()
+    world = World(clock=clock, journal=journal)
+    _, outlet = await world.connect()
+    await world.publish("a", kind="im.x")
+    await world.publish("b", kind="drive.y")
+    journal.reconfigure(JournalSettings(declared={"bot": Filter(("drive.*",))}))
+    world.dispatcher.reconfigure(DeliverySettings())
+    await eventually(lambda: outlet.positions == [1, 2])
+    await journal.close(5)
+
+    assert world.record().filter.types == ("drive.*",)
+
+
 class SteppingClock(SystemClock):
     """Time that goes on by a step whenever somebody looks."""
 

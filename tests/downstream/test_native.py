@@ -21,7 +21,7 @@ from support import eventually
 from feishu_ws.downstream import native as native_module
 from feishu_ws.downstream.native import MAX_CLIENTS
 from feishu_ws.faults import Fault, FeishuWsError
-from feishu_ws.happenings import ClientRefused
+from feishu_ws.happenings import ClientRefused, ConsumerDisconnected
 from feishu_ws.wire.native import Code
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
@@ -119,9 +119,8 @@ class TestFile:
 
         return asyncio.run(start())
 
-    async def test_one_too_busy_to_accept_is_in_use(self, tmp_path, monkeypatch):
+    async def test_one_too_busy_to_accept_is_in_use(self, tmp_path):
         """A full backlog is no sign of a crash."""
-        monkeypatch.setattr(native_module, "PROBE_S", 0.05)
         with contextlib.closing(listening(tmp_path / "s")) as busy, contextlib.ExitStack() as stack:
             busy.listen(0)
             for _ in range(2):
@@ -295,12 +294,16 @@ class TestStop:
     async def test_everybody_gets_a_bye_and_may_settle(self, tmp_path):
         """Consumers and guests read `shutdown` and the end; settles are taken until then."""
         async with Served(tmp_path / "s") as served:
+            early = await served.client()
+            await early.close()
             client, guest = await served.consumer(), await served.client()
             await guest.call("ping")
+            await eventually(lambda: len(served.sessions) == 2)
             await served.world.fill(2)
             await client.events(2)
             stopping = asyncio.ensure_future(served.native.stop(1.0))
             byes = [(await c.rest())[-1]["params"] for c in (client, guest)]
+            assert not stopping.done()
             client.notify("settle", positions=[1, 2])
             guest.notify("hello", consumer="sneaky")
             await client.close()
@@ -310,6 +313,7 @@ class TestStop:
             took_s = asyncio.get_running_loop().time() - began
 
         assert byes == [{"reason": "shutdown"}] * 2
+        assert served.world.of(ConsumerDisconnected) == [ConsumerDisconnected("bot", "shutdown", 2)]
         assert served.world.record().cursor == 2
         assert "sneaky" not in served.world.journal.consumers()
         assert took_s < 0.8
@@ -338,6 +342,19 @@ class TestStop:
             await stopping
 
             assert served.world.dispatcher.connected() == 0
+
+    async def test_who_is_just_being_let_in_does_not_stay(self, tmp_path):
+        """A client accepted just before the stop, and made known after it, is closed at once."""
+        async with Served(tmp_path / "s") as served:
+            await served.native.stop(0.05)
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            with theirs:
+                theirs.settimeout(0)
+                loop = asyncio.get_running_loop()
+                await loop.connect_accepted_socket(served.native._session, ours)
+                end = await asyncio.wait_for(loop.sock_recv(theirs, 1000), 2)
+
+            assert (end, served.sessions) == (b"", set())
 
     async def test_without_clients_it_takes_no_time(self, tmp_path):
         """Nobody has to be waited for."""

@@ -183,6 +183,19 @@ class TestLimits:
 
         assert (error.code, len(world.journal.consumers())) == (Code.FULL, MAX_CONSUMERS)
 
+    async def test_forgotten_ones_leave_nothing(self):
+        """Names that came and were forgotten take neither place nor memory; one may come again."""
+        world = World()
+        for number in range(MAX_CONSUMERS + 5):
+            seat, outlet = await world.connect(f"c{number}")
+            world.dispatcher.detach(seat, outlet, "closed")
+            await world.journal.forget(f"c{number}")
+        await world.publish("a")
+        _, outlet = await world.connect("c7")
+        await turns()
+
+        assert (list(world.dispatcher.seats.durable), outlet.positions) == (["c7"], [1])
+
     async def test_a_crowd_does_not_slip_through(self):
         """Names that arrive while others are being written count too."""
         world = World()

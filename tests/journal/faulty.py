@@ -39,6 +39,7 @@ class FaultyStore:
     def hang(self, method):
         """Let a method hang until mended; return an event that says it does."""
         hangs = threading.Event()
+        self._gate.clear()
 
         def act():
             hangs.set()

@@ -248,6 +248,21 @@ async def test_what_gathers_is_one_commit(opened):
     opened.disk.mend()
 
 
+async def test_a_settle_and_a_goodbye_in_one_commit(opened):
+    """A consumer may settle, be forgotten, come back and settle again while one commit runs."""
+    journal = opened.journal
+    await asyncio.gather(*(append(journal, make_event(n)) for n in range(3)))
+    for last_act in (journal.forget, lambda name: journal.enroll(name, Filter(), 0, declared=True)):
+        hangs = opened.disk.hang("commit")
+        waiting = [journal.remember("any", "fact")]
+        await asyncio.to_thread(hangs.wait, 5)
+        waiting += [journal.settle("bot", [1, 3]), journal.forget("bot"), last_act("bot")]
+        opened.disk.mend()
+        await asyncio.wait_for(asyncio.gather(*waiting), 5)
+
+    await eventually(lambda: place(journal, "bot") == (0, (), 3))
+
+
 async def test_no_more_than_32_mib_wait(opened, clock):
     """Beyond the bound an event is refused at once; below it again all is well, nothing was lost."""
     hangs = opened.disk.hang("commit")
