@@ -327,6 +327,7 @@ class Daemon:
     async def _shut_down(self, http: HttpServer | None) -> None:
         began_s = self._clock.monotonic()
         self._stop.set()
+        self._watchers.log_sink.flush()  # what was kept back is no news after the stop
         self._watchers.observe(DaemonStopping(self._stop_reason or "error"))
         self._manager.stopping("confirming what was read")
         await self._fleet.stop(CONFIRM_S)
@@ -335,6 +336,7 @@ class Daemon:
             task.cancel()
         if http is not None:
             await http.stop()
+        self._watchers.log_sink.flush()
         self._watchers.observe(DaemonStopped(self._clock.monotonic() - began_s))
 
 
