@@ -1,7 +1,7 @@
 """Happenings as log lines: `LinkLost` → `link.lost link=1 fault=pong_overdue …`.
 
 One line per change of state, none per event. What repeats itself within 30 s is
-counted, and the next line says how often (`repeated=17`).
+counted, and the next line says how often it was (`repeated=17`, itself included).
 """
 
 import re
@@ -67,7 +67,28 @@ _SAID_EVERY_TIME: Final = frozenset(
         h.EventsDropped,
     }
 )
-_TURNS: Final = (h.LinkLive, h.LinkLost)
+_TURNS: Final[dict[type[h.Happening], tuple[str, str]]] = {
+    h.LinkLive: ("link", "link"),
+    h.LinkLost: ("link", "link"),
+    h.StormBegan: ("storm", ""),
+    h.StormEnded: ("storm", ""),
+    h.JournalFaulted: ("journal", "fault"),
+    h.JournalRecovered: ("journal", "fault"),
+    h.ConsumerConnected: ("consumer", "consumer"),
+    h.ConsumerDisconnected: ("consumer", "consumer"),
+    h.ClockStepped: ("clock", ""),
+    h.ClockAgreed: ("clock", ""),
+}
+"""What turns to and fro, and the field that says of whom: the log must end on how it is now."""
+
+_MOST_TURNS: Final = 6  # within REPEAT_S; what flaps faster is told by its latest turn
+_CLIENT_REFUSED: Final = {
+    "uid": "socket.allow_users does not name this user",
+    "full": "as many clients as there can be are connected",
+    "line": "it sent a line that is no JSON object, or too long a one",
+    "slow": "it did not read what it was sent",
+    "host": "an HTTP request named another Host than the listener's, or an Origin",
+}
 _TELLS_APART: Final = ("fault", "link", "consumer", "reason", "cause", "uid", "code")
 """Fields by which two happenings of one kind are not the same thing."""
 
@@ -80,11 +101,17 @@ def name_of(kind: type[h.Happening]) -> str:
 
 @dataclass(slots=True)
 class _Said:
-    """When something was last said, and what has been kept back since."""
+    """What was said lately, and what has been kept back since.
 
-    at_s: float
-    kept_back: int
+    Attributes:
+        since_s: When the first of it was said.
+        times: Lines written since then.
+    """
+
+    since_s: float
     latest: h.Happening
+    times: int = 1
+    kept_back: int = 0
 
 
 class LogSink:
@@ -97,41 +124,39 @@ class LogSink:
 
     def observe(self, happening: h.Happening) -> None:
         """Write a line, unless the same was said within `REPEAT_S`."""
-        if isinstance(happening, _TURNS):
-            self._turn(happening)
-        if type(happening) in _SAID_EVERY_TIME:
+        if isinstance(happening, h.LinkLive | h.LinkLost):
+            self._end_attempts(happening.link)
+        if _is_said_every_time(happening):
             self._say(happening)
             return
         now, key = self._clock.monotonic(), _key(happening)
         said = self._said.get(key)
-        if said is not None and now - said.at_s < REPEAT_S:
+        if said is None or now - said.since_s >= REPEAT_S:
+            self._begin(key, happening, now)
+        elif said.times < _most_times(happening):
+            said.times += 1
+            said.latest = happening
+            self._say(happening)
+        else:
             said.kept_back += 1
             said.latest = happening
-            return
-        self._say(happening, said.kept_back if said else 0)
-        if len(self._said) >= _MOST_REMEMBERED and key not in self._said:
+
+    def _begin(self, key: tuple[object, ...], happening: h.Happening, now: float) -> None:
+        before = self._said.pop(key, None)
+        self._say(happening, before.kept_back + 1 if before else 1)
+        if len(self._said) >= _MOST_REMEMBERED:
             self._forget(next(iter(self._said)))
-        self._said[key] = _Said(now, 0, happening)
+        self._said[key] = _Said(now, happening)
 
-    def _turn(self, happening: h.LinkLive | h.LinkLost) -> None:
-        """A link came or went: whoever read that it was lost has to read that it is back.
-
-        Not a flood: the storm breaker bounds how often that can be.
-        """
-        opposites = [
-            key
-            for key, said in self._said.items()
-            if isinstance(said.latest, _TURNS)
-            and said.latest.link == happening.link
-            and type(said.latest) is not type(happening)
-        ]
-        for key in opposites:
+    def _end_attempts(self, link: int) -> None:
+        """A link came or went: say how often it had failed before that, not after."""
+        for key in [k for k, s in self._said.items() if _is_attempt(s.latest, link)]:
             self._forget(key)
 
     def sweep(self) -> None:
         """Say what was kept back once its time is over; call every few seconds."""
         now = self._clock.monotonic()
-        for key in [key for key, said in self._said.items() if now - said.at_s >= REPEAT_S]:
+        for key in [key for key, said in self._said.items() if now - said.since_s >= REPEAT_S]:
             self._forget(key)
 
     def flush(self) -> None:
@@ -142,18 +167,38 @@ class LogSink:
     def _forget(self, key: tuple[object, ...]) -> None:
         said = self._said.pop(key)
         if said.kept_back:
-            self._say(said.latest, said.kept_back - 1)
+            self._say(said.latest, said.kept_back, is_late=True)
 
-    def _say(self, happening: h.Happening, repeated: int = 0) -> None:
-        shown = _fields(happening)
-        if repeated:
+    def _say(self, happening: h.Happening, repeated: int = 1, *, is_late: bool = False) -> None:
+        level = _level(happening)
+        shown = _fields(happening, with_hint=LEVELS[level] >= LEVELS["warning"])
+        if is_late:
+            shown.pop("retry_in_s", None)  # counted from then, not from now
+        if repeated > 1:
             shown["repeated"] = repeated
-        level = LEVELS[_level(happening)]
-        self._logs.logger.log(level, name_of(type(happening)), **shown)
+        self._logs.logger.log(LEVELS[level], name_of(type(happening)), **shown)
+
+
+def _is_attempt(happening: h.Happening, link: int) -> bool:
+    return isinstance(happening, h.LinkFailed) and happening.link == link
+
+
+def _is_said_every_time(happening: h.Happening) -> bool:
+    """What is rare by itself: what an operator did, and attempts that are held."""
+    if isinstance(happening, h.LinkFailed):
+        return CATALOGUE[happening.fault].remedy is Remedy.HOLD
+    return type(happening) in _SAID_EVERY_TIME
+
+
+def _most_times(happening: h.Happening) -> int:
+    return _MOST_TURNS if type(happening) in _TURNS else 1
 
 
 def _key(happening: h.Happening) -> tuple[object, ...]:
     """What makes two happenings the same; a fault says it all, else the detail counts too."""
+    turn = _TURNS.get(type(happening))
+    if turn is not None:
+        return turn[0], getattr(happening, turn[1], None)
     names = _TELLS_APART if hasattr(happening, "fault") else (*_TELLS_APART, "detail")
     return (type(happening), *(getattr(happening, name, None) for name in names))
 
@@ -164,15 +209,23 @@ def _level(happening: h.Happening) -> str:
     if isinstance(happening, h.LinkFailed | h.LinkLost) and isinstance(fault, Fault):
         by_remedy = {Remedy.HOLD: "error", Remedy.ABORT: "error", Remedy.NOTE: "info"}
         return by_remedy.get(CATALOGUE[fault].remedy, LEVEL_OF[type(happening)])
+    if isinstance(happening, h.ConfigReloaded) and happening.needs_restart:
+        return "warning"
     return LEVEL_OF[type(happening)]
 
 
-def _fields(happening: h.Happening) -> dict[str, Any]:
+def _fields(happening: h.Happening, *, with_hint: bool) -> dict[str, Any]:
     """Return what there is to say: no empty fields, floats rounded, a fault with its hint."""
     values = {f.name: getattr(happening, f.name) for f in fields(happening)}
     shown = {k: _plain(v) for k, v in values.items() if v is not None and v not in ("", (), {})}
+    if isinstance(happening, h.ClientRefused) and happening.reason in _CLIENT_REFUSED:
+        shown["detail"] = _CLIENT_REFUSED[happening.reason]
     fault = values.get("fault")
-    if isinstance(fault, Fault) and CATALOGUE[fault].hint:
+    if not isinstance(fault, Fault):
+        return shown
+    if CATALOGUE[fault].remedy is Remedy.NOTE:
+        shown.pop("retry_in_s", None)  # it was meant: nothing is retried
+    if with_hint and CATALOGUE[fault].hint:
         shown["hint"] = CATALOGUE[fault].hint
     return shown
 
