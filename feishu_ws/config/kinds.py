@@ -281,7 +281,7 @@ class Proxy(_Url):
         """Return it as it was written."""
         proxy = _text(value, ".*")
         if proxy not in {"", "env"}:
-            _url(proxy, "http", "socks5")
+            _url(proxy, "http", "socks5", "socks5h")
         return proxy
 
 

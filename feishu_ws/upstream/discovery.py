@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -22,7 +23,7 @@ from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import DiscoveryAnswered, Observer
 from feishu_ws.secret import REDACTED
 from feishu_ws.upstream.attempt import USER_AGENT, Attempt, Phase
-from feishu_ws.upstream.proxy import choose_proxy
+from feishu_ws.upstream.proxy import choose_proxy, is_socks
 from feishu_ws.upstream.resolver import Resolver
 from feishu_ws.upstream.settings import Credentials, UpstreamSettings
 from feishu_ws.upstream.trust import Trust
@@ -89,13 +90,13 @@ class Discovery:
         request = msgspec.json.encode({"AppID": credentials.app_id, "AppSecret": secret})
         try:
             async with (
-                self._session(attempt) as session,
+                self._session(attempt, proxy) as session,
                 session.post(
                     url,
                     data=request,
                     headers=HEADERS,
                     allow_redirects=False,
-                    proxy=proxy,
+                    proxy=None if is_socks(proxy) else proxy,
                     ssl=self._trust.context() if url.startswith("https:") else True,
                 ) as response,
             ):
@@ -105,19 +106,32 @@ class Discovery:
         return _Answer(response.status, response.headers, body)
 
     @asynccontextmanager
-    async def _session(self, attempt: Attempt) -> AsyncIterator[aiohttp.ClientSession]:
-        connector = aiohttp.TCPConnector(
+    async def _session(
+        self, attempt: Attempt, proxy: str | None
+    ) -> AsyncIterator[aiohttp.ClientSession]:
+        async with aiohttp.ClientSession(
+            connector=await self._connector(attempt, proxy),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),  # the attempt as a whole has a deadline
+            trace_configs=[] if is_socks(proxy) else [_trace(attempt)],
+        ) as session:
+            yield session
+
+    async def _connector(self, attempt: Attempt, proxy: str | None) -> aiohttp.BaseConnector:
+        if proxy is not None and is_socks(proxy):
+            from feishu_ws.upstream.socks import make_connector  # two libraries that few need
+
+            return await make_connector(proxy, self._resolver, partial(_enter, attempt))
+        return aiohttp.TCPConnector(
             resolver=cast("aiohttp.abc.AbstractResolver", self._resolver),
             use_dns_cache=False,
             force_close=True,
         )
-        async with aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),  # the attempt as a whole has a deadline
-            trace_configs=[_trace(attempt)],
-        ) as session:
-            yield session
+
+
+def _enter(attempt: Attempt, phase: Phase) -> None:
+    """Say where the request is; its time is discovery's, whatever part of it."""
+    attempt.phase = phase
 
 
 def _trace(attempt: Attempt) -> aiohttp.TraceConfig:
@@ -125,7 +139,7 @@ def _trace(attempt: Attempt) -> aiohttp.TraceConfig:
 
     def enters(phase: Phase) -> Any:
         async def enter(_: aiohttp.ClientSession, __: SimpleNamespace, ___: object) -> None:
-            attempt.phase = phase
+            _enter(attempt, phase)
 
         return enter
 

@@ -9,14 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
-import aiohappyeyeballs
 from websockets.asyncio.client import connect
 from websockets.exceptions import (
     InvalidHandshake,
-    InvalidProxy,
     InvalidStatus,
     InvalidURI,
-    ProxyError,
     WebSocketException,
 )
 
@@ -26,13 +23,13 @@ from feishu_ws.upstream.channel import MAX_FRAME, QUIET, Channel, Sink
 from feishu_ws.upstream.proxy import choose_proxy
 from feishu_ws.upstream.resolver import Resolver
 from feishu_ws.upstream.trust import Trust
+from feishu_ws.upstream.tunnel import dial, open_tunnel
 from feishu_ws.wire.endpoint import Endpoint, parse_handshake_refusal
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-NEXT_ADDRESS_AFTER_S: Final = 0.25  # Source: RFC 8305 5, "Connection Attempt Delay"
-DEFAULT_PORTS: Final = {"wss": 443, "ws": 80, "http": 80}
+DEFAULT_PORTS: Final = {"wss": 443, "ws": 80}
 
 _FAULT_OF_PHASE: Final = {
     Phase.DISCOVERY: Fault.DISCOVERY_FAILED,
@@ -77,41 +74,26 @@ class Opening:
             FeishuWsError: Why it did not open; `attempt.phase` says where.
         """
         try:
-            proxy = choose_proxy(self._proxy, endpoint.url)
-            if proxy is None:
-                await self._direct(endpoint, sink, attempt)
-            else:
-                await self._through(proxy, endpoint, sink, attempt)
+            sock = await self._tcp(endpoint, attempt)
+            connected = attempt.phase
+            try:
+                await self._upgrade(endpoint, sink, sock)
+            except BaseException:
+                if attempt.phase is connected:  # nobody has taken it over
+                    sock.close()
+                raise
         except _FOREIGN as exc:
             raise _translate(exc, attempt) from exc
 
-    async def _direct(self, endpoint: Endpoint, sink: Sink, attempt: Attempt) -> None:
+    async def _tcp(self, endpoint: Endpoint, attempt: Attempt) -> socket.socket:
+        """Return a connection to the host of the WebSocket, directly or through the proxy."""
         host, port = _place(endpoint.url)
-        attempt.enter(Phase.DNS)
-        addresses = await self._resolver.addresses(host, port)
-        attempt.enter(Phase.TCP)
-        sock = await aiohappyeyeballs.start_connection(
-            cast("list[aiohappyeyeballs.AddrInfoType]", list(addresses)),
-            happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S,
-            interleave=1,
-        )
-        try:
-            await self._upgrade(endpoint, sink, sock=sock, proxy=None)
-        except BaseException:
-            if attempt.phase is Phase.TCP:  # nobody has taken it over
-                sock.close()
-            raise
+        proxy = choose_proxy(self._proxy, endpoint.url)
+        if proxy is None:
+            return await dial(self._resolver, host, port, attempt, Phase.TCP)
+        return await open_tunnel(proxy, self._resolver, host, port, attempt)
 
-    async def _through(self, proxy: str, endpoint: Endpoint, sink: Sink, attempt: Attempt) -> None:
-        host, port = _place(proxy)
-        attempt.enter(Phase.DNS)
-        address = (await self._resolver.addresses(host, port))[0]
-        attempt.enter(Phase.PROXY)
-        await self._upgrade(endpoint, sink, proxy=_at_address(proxy, address[0], address[4]))
-
-    async def _upgrade(self, endpoint: Endpoint, sink: Sink, **how: Any) -> None:
-        if endpoint.url.startswith("wss:"):
-            how["ssl"] = self._trust.context()
+    async def _upgrade(self, endpoint: Endpoint, sink: Sink, sock: socket.socket) -> None:
         await _Connect(
             endpoint.url,
             compression=None,
@@ -120,7 +102,9 @@ class Opening:
             max_size=MAX_FRAME,
             logger=QUIET,
             create_connection=cast("type[ClientConnection]", partial(_make_channel, sink)),
-            **how,
+            sock=sock,
+            proxy=None,
+            ssl=self._trust.context() if endpoint.url.startswith("wss:") else None,
         )
 
 
@@ -133,17 +117,6 @@ def _place(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
 
 
-def _at_address(proxy: str, family: int, address: tuple[Any, ...]) -> str:
-    """Return the proxy's URL with an address for its name.
-
-    The library would look the name up on the loop's executor, see `resolver.py`.
-    """
-    parts = urlsplit(proxy)
-    user, at, _ = parts.netloc.rpartition("@")
-    host = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
-    return parts._replace(netloc=f"{user}{at}{host}:{address[1]}").geturl()
-
-
 def _translate(exc: Exception, attempt: Attempt) -> FeishuWsError:
     if isinstance(exc, InvalidStatus):
         headers = dict(exc.response.headers.raw_items())
@@ -154,10 +127,6 @@ def _translate(exc: Exception, attempt: Attempt) -> FeishuWsError:
 
 def _judge(exc: Exception, phase: Phase) -> tuple[Fault, Phase]:
     match exc:
-        case ProxyError():
-            return Fault.PROXY_FAILED, Phase.PROXY
-        case InvalidProxy():
-            return Fault.CONFIG_INVALID, Phase.PROXY
         case InvalidURI():
             return Fault.DISCOVERY_MALFORMED, Phase.DISCOVERY
         case InvalidHandshake():
@@ -171,7 +140,7 @@ def _judge(exc: Exception, phase: Phase) -> tuple[Fault, Phase]:
 def _words(exc: Exception) -> str:
     """Return what happened, without any URL: Feishu's and the proxy's hold secrets."""
     match exc:
-        case InvalidURI(msg=words) | InvalidProxy(msg=words):
+        case InvalidURI(msg=words):
             return f"a URL that cannot be opened: {words}"
         case ssl.SSLCertVerificationError(verify_message=words):
             return words

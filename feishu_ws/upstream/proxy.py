@@ -7,6 +7,7 @@ from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.secret import redact_url
 
 FROM_ENVIRONMENT: Final = "env"
+SOCKS: Final = frozenset({"socks5", "socks5h"})  # either way the proxy looks up the names
 
 _HTTP_FORM: Final = {"wss": "https", "ws": "http"}
 
@@ -38,11 +39,17 @@ def choose_proxy(setting: str, url: str) -> str | None:
     return _usable(found) if found else None
 
 
+def is_socks(proxy: str | None) -> bool:
+    """Whether `proxy`, as `choose_proxy` returned it, speaks SOCKS5."""
+    return proxy is not None and urlsplit(proxy).scheme in SOCKS
+
+
 def _usable(proxy: str) -> str:
     parts = urlsplit(proxy)
-    if parts.scheme == "http" and parts.hostname:
+    if parts.scheme in SOCKS | {"http"} and parts.hostname:
         return proxy
     raise FeishuWsError(
         Fault.CONFIG_INVALID,
-        f"upstream.proxy is {redact_url(proxy)}, expected http://HOST:PORT (socks5 is not there yet)",
+        f"the proxy is {redact_url(proxy)}, expected http://HOST:PORT or socks5://HOST:PORT,"
+        " in upstream.proxy or the environment",
     )

@@ -13,7 +13,7 @@ from feishu_ws.tally import Tally
 from feishu_ws.upstream.fleet import Fleet
 from feishu_ws.upstream.settings import Credentials, UpstreamSettings
 
-ON_BOTH_LOOPS = {"test_connection", "test_opening", "test_fleet"}
+ON_BOTH_LOOPS = {"test_connection", "test_opening", "test_fleet", "test_socks", "test_tunnel"}
 
 
 def pytest_asyncio_loop_factories(config, item):

@@ -181,7 +181,7 @@ def test_only_discovery_decides():
 
 @pytest.mark.parametrize(
     ("settings", "word"),
-    [({"proxy": "socks5://127.0.0.1:1080"}, "socks5"), ({"ca_file": "/nonexistent"}, "ca_file")],
+    [({"proxy": "socks4://127.0.0.1:1080"}, "socks5"), ({"ca_file": "/nonexistent"}, "ca_file")],
 )
 async def test_settings_that_cannot_work(harness, feishu, settings, word):
     """A proxy or trust anchor that cannot be used ends the run before anything is dialed."""

@@ -25,6 +25,9 @@ def environment(monkeypatch):
         ("http://p:1", {"NO_PROXY": ".feishu.cn"}, WSS, None),
         ("http://p:1", {"NO_PROXY": "*"}, WSS, None),
         ("http://p:1", {"no_proxy": "127.0.0.1"}, "ws://127.0.0.1:99/ws", None),
+        ("socks5://u:w@p:1", {}, WSS, "socks5://u:w@p:1"),
+        ("socks5://p:1", {"NO_PROXY": "feishu.cn"}, WSS, None),
+        ("env", {"ALL_PROXY": "socks5h://p:1"}, WSS, "socks5h://p:1"),
         ("env", {}, WSS, None),
         ("env", {"HTTPS_PROXY": "http://p:1"}, WSS, "http://p:1"),
         ("env", {"https_proxy": "http://p:1"}, "https://open.feishu.cn/", "http://p:1"),
@@ -41,7 +44,9 @@ def test_choice(environment, setting, env, url, expected):
     assert choose_proxy(setting, url) == expected
 
 
-@pytest.mark.parametrize("setting", ["socks5://u:hunter2@p:1", "https://p:1", "p:1", "http://"])
+@pytest.mark.parametrize(
+    "setting", ["socks4://u:hunter2@p:1", "https://u:hunter2@p:1", "p:1", "http://", "socks5://"]
+)
 def test_unusable(setting):
     """A proxy of another kind is a configuration error without its password."""
     with pytest.raises(FeishuWsError) as caught:
