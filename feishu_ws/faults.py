@@ -59,6 +59,7 @@ class Fault(StrEnum):
     SEND_STALLED = "send_stalled"
     LOCAL_STOP = "local_stop"
     ROTATED = "rotated"
+    LINK_SUSPECT = "link_suspect"
     # what Feishu sent
     FRAME_UNUSABLE = "frame_unusable"
     PAYLOAD_REFUSED = "payload_refused"
@@ -81,6 +82,7 @@ class Fault(StrEnum):
     CONSUMER_CONFLICT = "consumer_conflict"
     CONSUMER_ABSENT = "consumer_absent"
     CONSUMER_POISONED = "consumer_poisoned"
+    CONSUMER_BEHIND = "consumer_behind"
     DAEMON_UNREACHABLE = "daemon_unreachable"
     # configuration, clock, ourselves
     USAGE = "usage"
@@ -210,6 +212,9 @@ CATALOGUE: Final[dict[Fault, FaultSpec]] = {
     ),
     Fault.LOCAL_STOP: FaultSpec("the daemon stopped the link", _NOTE, ""),
     Fault.ROTATED: FaultSpec("the link was replaced by a fresh one", _NOTE, ""),
+    Fault.LINK_SUSPECT: FaultSpec(
+        "the answer to a ping was late, and a fresh link took over", _NOTE, ""
+    ),
     Fault.FRAME_UNUSABLE: FaultSpec(
         "a frame could not be read and was left alone", _NOTE, "report it to us if it repeats"
     ),
@@ -310,6 +315,11 @@ CATALOGUE: Final[dict[Fault, FaultSpec]] = {
         "a consumer keeps dying on the same event",
         _NOTE,
         "see the dead letters; mend the consumer, then retry",
+    ),
+    Fault.CONSUMER_BEHIND: FaultSpec(
+        "events wait for a consumer that is away or slow",
+        _NOTE,
+        "start it, or see its own log; take it out of delivery.consumers if it is gone for good",
     ),
     Fault.DAEMON_UNREACHABLE: FaultSpec(
         "no daemon answers on the socket",

@@ -90,6 +90,48 @@ class LinkLost(Happening):
 
 
 @dataclass(frozen=True, slots=True)
+class LinkReplaced(Happening):
+    """A live link ended after a fresh one had taken its place.
+
+    Attributes:
+        fault: `rotated` or `link_suspect`: why it was replaced.
+        lived_s: Seconds it was live.
+        close_code: WebSocket close code received, None without a close frame.
+        unconfirmed: Frames that were still to be confirmed; Feishu sends them again.
+    """
+
+    link: int
+    fault: Fault
+    lived_s: float
+    close_code: int | None = None
+    unconfirmed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FleetResized(Happening):
+    """Feishu's connection limit lets us keep fewer links than wanted, or more again.
+
+    Attributes:
+        links: Links we keep from now on.
+        wanted: `upstream.connections`.
+    """
+
+    links: int
+    wanted: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkChanged(Happening):
+    """This machine's own addresses changed, or it was asleep: every link is asked at once.
+
+    Attributes:
+        detail: What was seen.
+    """
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class DiscoveryAnswered(Happening):
     """Discovery gave an answer or failed.
 
@@ -176,6 +218,31 @@ class JournalRecovered(Happening):
 
 
 @dataclass(frozen=True, slots=True)
+class JournalSalvaged(Happening):
+    """A damaged journal was found at the start; what could be read of it is in a new one.
+
+    Attributes:
+        detail: What was wrong with it.
+        kept: Where the damaged file lies now, its log beside it. Nobody removes them.
+        events: How many were carried over; keys likewise.
+        consumers: Whose cursors were, or who begin with the first event that is left.
+        unreadable_pages: Pages of which nothing or not everything could be read.
+        lost: Positions that are gone, from first to last, as far as is known.
+        last: Positions go on above this one.
+    """
+
+    fault: Fault
+    detail: str
+    kept: str
+    events: int
+    keys: int
+    consumers: tuple[str, ...]
+    unreadable_pages: int
+    lost: tuple[tuple[int, int], ...]
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class EventsDropped(Happening):
     """Held events were given up for space.
 
@@ -228,8 +295,31 @@ class ConsumerDisconnected(Happening):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumerMoved(Happening):
+    """An operator moved a consumer from the cursor `was` to `cursor`."""
+
+    consumer: str
+    was: int
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventsSkipped(Happening):
+    """An operator moved a consumer past events that it held; `first` to `last` were in the way."""
+
+    consumer: str
+    count: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConsumerForgotten(Happening):
-    """A consumer and its cursor were removed."""
+    """A consumer and its cursor were removed.
+
+    Attributes:
+        reason: `asked`, or `absent` for longer than `delivery.forget_after_hours`.
+    """
 
     consumer: str
     reason: str
@@ -255,11 +345,31 @@ class EventBuried(Happening):
 
 
 @dataclass(frozen=True, slots=True)
+class DeadRetried(Happening):
+    """An operator gave dead letters back to the consumer they died for."""
+
+    consumer: str
+    count: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadDropped(Happening):
+    """An operator removed dead letters for good."""
+
+    consumer: str
+    count: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClientRefused(Happening):
     """A local client was turned away.
 
     Attributes:
-        reason: uid, full, line, host.
+        reason: uid, full, line, host, slow, or admin (it may stay, but not do that).
     """
 
     reason: str

@@ -53,7 +53,7 @@ class Overview:
             started_ms=self._started_ms,
             now_ms=self._clock.wall_ms(),
             links=tuple(self._links()),
-            links_wanted=len(self._fleet.facts()),
+            links_wanted=self._fleet.size,
             journal=self._journal_fact(),
             consumers=tuple(self._consumers()),
             tally=self._tally,

@@ -149,6 +149,7 @@ _JOURNAL: Final = (
     _gauge("journal_writable", Read(readings.journal_writable), "Whether the journal takes writes (1) or not (0)."),
     _histogram("journal_fsync_duration", Tallied("journal_commit_duration"), tally.COMMIT_EDGES_S, "Duration of a commit, its fsync included."),
     _counter("journal_errors", Tallied("journal_errors"), "Journal operations that failed.", by.JOURNAL_OP),
+    _counter("journal_salvages", Counted("journal_salvages"), "Times a damaged journal was found at the start and replaced by what could be read."),
     _gauge("dead_letters", Read(readings.dead_letters), "Events in the dead-letter store."),
 )
 _DELIVERY: Final = (
@@ -160,6 +161,7 @@ _DELIVERY: Final = (
     _histogram("consumer_ack_duration", Tallied("consumer_ack_duration"), tally.DELIVERY_EDGES_S, "Hand-over to settled by a consumer, per delivery."),
     _gauge("consumers_connected", Read(readings.consumers_connected), "Consumers attached to the local socket."),
     _counter("consumer_disconnects", Counted("consumer_disconnects"), "Consumers that went away, by cause.", by.CONSUMER_CAUSE),
+    _counter("consumers_forgotten", Counted("consumers_forgotten"), "Consumers that were removed because an operator said so, or absent for too long."),
     _gauge("consumer_inflight_events", Read(readings.in_flight), "Events handed over and not yet settled."),
     _counter("clients_refused", Counted("clients_refused"), "Local clients that were turned away, by reason.", by.CLIENT_REFUSAL),
 )

@@ -47,7 +47,9 @@ class Counts:
         self.endpoint_requests: Counter[str] = Counter()
         self.endpoint_request_duration = Histogram(PHASE_EDGES_S)
         self.clock_offset_s = 0.0
+        self.journal_salvages = 0
         self.consumer_disconnects: Counter[str] = Counter()
+        self.consumers_forgotten = 0
         self.clients_refused: Counter[str] = Counter()
         self.log_messages: Counter[str] = Counter()
         self.label_values_folded: Counter[str] = Counter()
@@ -59,10 +61,13 @@ class Counts:
             h.LinkLive: self._live,
             h.LinkFailed: self._failed,
             h.LinkLost: self._lost,
+            h.LinkReplaced: self._lost,
             h.DiscoveryAnswered: self._discovered,
             h.StormBegan: self._storm_began,
+            h.JournalSalvaged: self._salvaged,
             h.StormEnded: self._storm_ended,
             h.ConsumerDisconnected: self._consumer_left,
+            h.ConsumerForgotten: self._consumer_forgotten,
             h.ClientRefused: self._client_refused,
             h.ConfigReloaded: self._reloaded,
             h.ConfigRejected: self._rejected,
@@ -107,7 +112,7 @@ class Counts:
     def _failed(self, failed: h.LinkFailed) -> None:
         self.connect_failures[failed.phase] += 1
 
-    def _lost(self, lost: h.LinkLost) -> None:
+    def _lost(self, lost: h.LinkLost | h.LinkReplaced) -> None:
         now = self._clock.monotonic()
         self.disconnects[lost.fault] += 1
         self.close_codes[str(lost.close_code or ABNORMAL_CLOSURE)] += 1
@@ -133,8 +138,14 @@ class Counts:
     def _storm_ended(self, _: h.StormEnded) -> None:
         self.storm_active = 0
 
+    def _salvaged(self, _: h.JournalSalvaged) -> None:
+        self.journal_salvages += 1
+
     def _consumer_left(self, left: h.ConsumerDisconnected) -> None:
         self.consumer_disconnects[left.cause] += 1
+
+    def _consumer_forgotten(self, _: h.ConsumerForgotten) -> None:
+        self.consumers_forgotten += 1
 
     def _client_refused(self, refused: h.ClientRefused) -> None:
         self.clients_refused[refused.reason] += 1

@@ -13,7 +13,10 @@ from feishu_ws.faults import CATALOGUE, Fault, Remedy
 from feishu_ws.telemetry.facts import ActiveFault, Concern, Facts
 
 CONSUMER_FAULT_S: Final = 300.0
-"""A consumer's fault has no end of its own: it is shown so long after its last time."""
+"""Most faults of a consumer have no end of their own: they are shown so long after the last time."""
+
+SALVAGE_S: Final = 86_400.0
+"""A salvage is over when it is told: it is shown so long, for whoever was asleep."""
 
 _MOST_CONSUMERS: Final = 64  # names come from clients; bounds what is remembered of them
 _ORDER: Final = tuple(Concern)
@@ -26,14 +29,18 @@ class _Lasting:
     last_s: float
 
 
-_Subject = tuple[Concern, str]
+_Subject = tuple[Concern, str, str]
+"""What it is about, which one, and the fault where that one may have several."""
+
+_SALVAGE: Final = (Concern.DAEMON, "salvage", "")  # the journal itself is well again
 
 
 class FaultWatch:
     """Which faults are active, and for how long.
 
     A link's fault begins when the link goes down and changes its word with every
-    failed attempt, but keeps its age: what lasts is the absence of the link.
+    failed attempt, but keeps its age: what lasts is the absence of the link. A consumer
+    may have several; `consumer_absent` lasts until it connects or is forgotten.
     """
 
     def __init__(self) -> None:
@@ -44,7 +51,10 @@ class FaultWatch:
             h.LinkLive: self._link_live,
             h.JournalFaulted: self._journal_down,
             h.JournalRecovered: self._journal_well,
+            h.JournalSalvaged: self._salvaged,
             h.ConsumerFaulted: self._consumer,
+            h.ConsumerConnected: self._consumer_came,
+            h.ConsumerForgotten: self._consumer_gone,
             h.ConfigRejected: self._config_rejected,
             h.ConfigReloaded: self._config_well,
             h.ClockStepped: self._clock_stepped,
@@ -62,7 +72,7 @@ class FaultWatch:
         self._forget_old(now_s)
         found = (
             ActiveFault(lasting.fault, concern, subject, now_s - lasting.since_s)
-            for (concern, subject), lasting in self._lasting.items()
+            for (concern, subject, _), lasting in self._lasting.items()
         )
         return tuple(sorted(found, key=_importance))
 
@@ -72,38 +82,61 @@ class FaultWatch:
 
     def _link_down(self, down: h.LinkFailed | h.LinkLost, now_s: float) -> None:
         if CATALOGUE[down.fault].remedy is not Remedy.NOTE:  # a stop or a rotation is meant
-            self._begin((Concern.LINK, str(down.link)), down.fault, now_s)
+            self._begin((Concern.LINK, str(down.link), ""), down.fault, now_s)
 
     def _link_live(self, live: h.LinkLive, _: float) -> None:
-        self._lasting.pop((Concern.LINK, str(live.link)), None)
+        self._lasting.pop((Concern.LINK, str(live.link), ""), None)
 
     def _journal_down(self, down: h.JournalFaulted, now_s: float) -> None:
-        self._begin((Concern.JOURNAL, ""), down.fault, now_s)
+        self._begin((Concern.JOURNAL, "", ""), down.fault, now_s)
 
     def _journal_well(self, _: h.JournalRecovered, __: float) -> None:
-        self._lasting.pop((Concern.JOURNAL, ""), None)
+        self._lasting.pop((Concern.JOURNAL, "", ""), None)
+
+    def _salvaged(self, salvaged: h.JournalSalvaged, now_s: float) -> None:
+        self._begin(_SALVAGE, salvaged.fault, now_s)
 
     def _consumer(self, faulted: h.ConsumerFaulted, now_s: float) -> None:
         known = [s for s in self._lasting if s[0] is Concern.CONSUMER]
-        if len(known) < _MOST_CONSUMERS or (Concern.CONSUMER, faulted.consumer) in known:
-            self._begin((Concern.CONSUMER, faulted.consumer), faulted.fault, now_s)
+        subject = (Concern.CONSUMER, faulted.consumer, faulted.fault)
+        if len(known) < _MOST_CONSUMERS or subject in known:
+            self._begin(subject, faulted.fault, now_s)
+
+    def _consumer_came(self, came: h.ConsumerConnected, _: float) -> None:
+        if came.durable:
+            self._no_longer_absent(came.consumer)
+
+    def _consumer_gone(self, gone: h.ConsumerForgotten, _: float) -> None:
+        self._no_longer_absent(gone.consumer)
+
+    def _no_longer_absent(self, consumer: str) -> None:
+        self._lasting.pop((Concern.CONSUMER, consumer, Fault.CONSUMER_ABSENT), None)
 
     def _config_rejected(self, _: h.ConfigRejected, now_s: float) -> None:
-        self._begin((Concern.DAEMON, "config"), Fault.RELOAD_INVALID, now_s)
+        self._begin((Concern.DAEMON, "config", ""), Fault.RELOAD_INVALID, now_s)
 
     def _config_well(self, _: h.ConfigReloaded, __: float) -> None:
-        self._lasting.pop((Concern.DAEMON, "config"), None)
+        self._lasting.pop((Concern.DAEMON, "config", ""), None)
 
     def _clock_stepped(self, stepped: h.ClockStepped, now_s: float) -> None:
-        self._begin((Concern.DAEMON, "clock"), stepped.fault, now_s)
+        self._begin((Concern.DAEMON, "clock", ""), stepped.fault, now_s)
 
     def _clock_well(self, _: h.ClockAgreed, __: float) -> None:
-        self._lasting.pop((Concern.DAEMON, "clock"), None)
+        self._lasting.pop((Concern.DAEMON, "clock", ""), None)
 
     def _forget_old(self, now_s: float) -> None:
         for subject, lasting in list(self._lasting.items()):
-            if subject[0] is Concern.CONSUMER and now_s - lasting.last_s > CONSUMER_FAULT_S:
+            shown_s = _shown_s(subject, lasting.fault)
+            if shown_s is not None and now_s - lasting.last_s > shown_s:
                 del self._lasting[subject]
+
+
+def _shown_s(subject: _Subject, fault: Fault) -> float | None:
+    """Return how long a fault without an end is shown, None for one that has an end."""
+    if subject == _SALVAGE:
+        return SALVAGE_S
+    fades = subject[0] is Concern.CONSUMER and fault is not Fault.CONSUMER_ABSENT
+    return CONSUMER_FAULT_S if fades else None
 
 
 def _importance(active: ActiveFault) -> tuple[int, bool, float]:

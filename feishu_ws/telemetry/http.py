@@ -1,21 +1,24 @@
 """The telemetry endpoint: a handful of pages over HTTP, on loopback or a Unix socket.
 
-Every connection carries one request and is bounded in time; their number, the size
-of a request's head and of its body (none) are bounded too. Pages are plain functions
+Every connection carries one request and is bounded in time; their number and the size
+of a request's head are bounded too, and no body is read. Pages are plain functions
 that compute from memory: nothing here waits for the rest of the daemon.
+
+h11 reads requests; a web framework would cost ten times its memory, for five pages.
 """
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
+from urllib.parse import urlsplit
 
-from aiohttp import web
-from aiohttp.http import HttpProcessingError
+import h11
 
 from feishu_ws.happenings import ClientRefused, Observer, ignore
 from feishu_ws.telemetry.bind import BACKLOG, bind, where
@@ -24,9 +27,9 @@ from feishu_ws.telemetry.listen import is_for, own_name, parse_listen
 MAX_CLIENTS: Final = 64
 HEAD_TIMEOUT_S: Final = 5.0  # for a whole request; Prometheus sends its own at once
 ANSWER_TIMEOUT_S: Final = 5.0  # for taking the answer; 50 kB need far less
-MAX_LINE_BYTES: Final = 4096  # request line, and each header field
+MAX_HEAD_BYTES: Final = 16 * 1024  # a browser sends the cookies of every other local page
 MAX_FIELDS: Final = 64
-STOP_TIMEOUT_S: Final = 0.2  # aiohttp takes it twice; a stop of the daemon has 3 s in all
+STOP_TIMEOUT_S: Final = 0.2  # for answers that are on their way; a stop of the daemon has 3 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,13 @@ class Answer:
 
 
 Page = Callable[[Asked], Answer]
+
+_DEFECT: Final = Answer(b"500: the daemon's log says why\n", status=500)
+_TOO_MANY_FIELDS: Final = Answer(f"431: more than {MAX_FIELDS} fields\n".encode(), status=431)
+_NOT_FOR_US: Final = Answer(
+    b"403: Host is not this listener's, or there is an Origin\n", status=403
+)
+_NOT_GET: Final = Answer(b"405: only GET\n", status=405, headers={"Allow": "GET"})
 
 
 class HttpServer:
@@ -77,13 +87,18 @@ class HttpServer:
         self._passed = passed
         self._own_name = own_name()
         self._server: asyncio.Server | None = None
-        self._http: web.Server | None = None
+        self._clients: set[_Client] = set()
         self._made: Path | None = None
 
     @property
     def address(self) -> str:
         """Where it listens, as `telemetry.listen` is written; the real port once started."""
         return str(self._listen)
+
+    @property
+    def clients(self) -> int:
+        """How many connections there are."""
+        return len(self._clients)
 
     async def start(self) -> None:
         """Begin to listen.
@@ -97,16 +112,6 @@ class HttpServer:
         else:
             listener = self._passed
         self._listen = where(listener)
-        self._http = web.Server(
-            self._handle,
-            access_log=None,
-            logger=_library_log(),
-            keepalive_timeout=HEAD_TIMEOUT_S,  # also bounds the first request's head
-            max_line_size=MAX_LINE_BYTES,
-            max_field_size=MAX_LINE_BYTES,
-            max_headers=MAX_FIELDS,
-            lingering_time=0,  # bodies are not waited for
-        )
         loop = asyncio.get_running_loop()
         is_unix = listener.family == socket.AF_UNIX
         create = loop.create_unix_server if is_unix else loop.create_server
@@ -114,49 +119,109 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Stop listening and cut what is left after `STOP_TIMEOUT_S`; harmless twice."""
-        if self._server is None or self._http is None:
+        if self._server is None:
             return
         self._server.close()
-        await self._http.shutdown(STOP_TIMEOUT_S)
+        for client in list(self._clients):
+            client.hang_up()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._server.wait_closed(), STOP_TIMEOUT_S)
+        for client in list(self._clients):
+            client.abort()
         if self._made is not None:
             self._made.unlink(missing_ok=True)
-        self._server = self._http = self._made = None
+        self._server = self._made = None
 
     def _admit(self) -> asyncio.Protocol:
         """Make the protocol of a new connection."""
-        if self._http is None or len(self._http.connections) >= MAX_CLIENTS:
+        if len(self._clients) >= MAX_CLIENTS:
             self._observe(ClientRefused("full"))
             return _Refused()
-        return self._http()
+        return _Client(self._decide, self._clients)
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; the connection ends with it."""
-        if request.transport is not None:
-            loop = asyncio.get_running_loop()
-            loop.call_later(ANSWER_TIMEOUT_S, request.transport.abort)
-        answer = self._decide(request)
-        response = web.Response(body=answer.body, status=answer.status)
-        response.headers["Content-Type"] = answer.content_type
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers.update(answer.headers)
-        response.force_close()
-        return response
-
-    def _decide(self, request: web.BaseRequest) -> Answer:
-        headers = request.headers
-        if "Origin" in headers or not is_for(self._listen, headers.get("Host"), self._own_name):
+    def _decide(self, request: h11.Request) -> Answer:
+        headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
+        if len(request.headers) > MAX_FIELDS:
+            return _TOO_MANY_FIELDS
+        if "origin" in headers or not is_for(self._listen, headers.get("host"), self._own_name):
             self._observe(ClientRefused("host"))
-            return Answer(b"403: Host is not this listener's, or there is an Origin\n", status=403)
-        if request.method != "GET":
-            return Answer(b"405: only GET\n", status=405, headers={"Allow": "GET"})
-        page = self._pages.get(request.path)
+            return _NOT_FOR_US
+        if request.method != b"GET":
+            return _NOT_GET
+        page = self._pages.get(_path(request.target.decode()))
         if page is None:
             return Answer(f"404: try {' '.join(self._pages)}\n".encode(), status=404)
-        takes_gzip = _takes_gzip(headers.get("Accept-Encoding", ""))
-        return page(Asked(headers.get("Accept", ""), takes_gzip))
+        takes_gzip = _takes_gzip(headers.get("accept-encoding", ""))
+        return page(Asked(headers.get("accept", ""), takes_gzip))
+
+
+class _Client(asyncio.Protocol):
+    """One connection: one request, one answer, each within its time.
+
+    Args:
+        decide: Gives the answer.
+        clients: Where this one is, as long as it is connected.
+    """
+
+    def __init__(self, decide: Callable[[h11.Request], Answer], clients: "set[_Client]") -> None:
+        self._decide = decide
+        self._clients = clients
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+        self._loop = asyncio.get_running_loop()
+        self._is_decided = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the request, but not for long."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._clients.add(self)
+        self._deadline = self._loop.call_later(HEAD_TIMEOUT_S, self._transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        del exc
+        self._deadline.cancel()
+        self._clients.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of the request's head; what comes after it is not looked at."""
+        if self._is_decided:
+            return
+        self._http.receive_data(data)
+        try:
+            request = self._http.next_event()
+        except h11.RemoteProtocolError as exc:
+            self._is_decided = True
+            status = exc.error_status_hint
+            self._answer(Answer(f"{status}: this is no request\n".encode(), status=status))
+            return
+        if isinstance(request, h11.Request):
+            self._is_decided = True
+            # A turn of its own: what a page raises is the loop's to report, not the transport's.
+            self._loop.call_soon(self._serve, request)
+
+    def _serve(self, request: h11.Request) -> None:
+        answer = _DEFECT
+        try:
+            answer = self._decide(request)
+        finally:
+            self._answer(answer)
+
+    def _answer(self, answer: Answer) -> None:
+        """Send the answer and hang up, within `ANSWER_TIMEOUT_S`."""
+        if self._transport.is_closing():
+            return
+        self._deadline.cancel()
+        self._deadline = self._loop.call_later(ANSWER_TIMEOUT_S, self._transport.abort)
+        self._transport.write(_head(answer) + answer.body)
+        self._transport.close()
+
+    def hang_up(self) -> None:
+        """End the connection once what was written has gone out."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """End the connection now."""
+        self._transport.abort()
 
 
 class _Refused(asyncio.Protocol):
@@ -166,20 +231,30 @@ class _Refused(asyncio.Protocol):
         transport.close()
 
 
+def _head(answer: Answer) -> bytes:
+    """Return the answer's head."""
+    fields = {
+        "Content-Type": answer.content_type,
+        "Content-Length": str(len(answer.body)),
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        **answer.headers,
+        "Date": formatdate(usegmt=True),
+        "Connection": "close",
+    }
+    reason = HTTPStatus(answer.status).phrase
+    lines = [f"HTTP/1.1 {answer.status} {reason}", *map(": ".join, fields.items()), "", ""]
+    return "\r\n".join(lines).encode("ascii")
+
+
+def _path(target: str) -> str:
+    """Return the path of a request's target, which may also be a whole URL (RFC 9112 3.2.2)."""
+    return target.partition("?")[0] if target.startswith("/") else urlsplit(target).path
+
+
 def _takes_gzip(accept_encoding: str) -> bool:
     for offer in accept_encoding.lower().split(","):
         coding, _, weight = offer.partition(";")
         if coding.strip() == "gzip":
             return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
     return False
-
-
-def _library_log() -> logging.Logger:
-    """Return aiohttp's log without what clients send wrong: that is not our defect."""
-    log = logging.getLogger("feishu_ws.telemetry.http")
-    log.addFilter(_is_ours)
-    return log
-
-
-def _is_ours(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

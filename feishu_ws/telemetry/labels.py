@@ -110,6 +110,7 @@ LOSS_CAUSE: Final = _folding(
     Fault.SEND_STALLED,
     Fault.LOCAL_STOP,
     Fault.ROTATED,
+    Fault.LINK_SUSPECT,
     Fault.INTERNAL,
 )
 CLOSE_CODE: Final = _folding("code", "1000", "1001", "1006", "1008", "1009", "1011", "1012", "1013")
@@ -167,9 +168,12 @@ JOURNAL_OP: Final = _folding("op", "append", "read", "upkeep")
 DEAD_REASON: Final = _folding(
     "reason", DeadReason.MAX_ATTEMPTS, DeadReason.EXPIRED, DeadReason.REJECTED
 )
-DISCARD_REASON: Final = _folding("reason", "filtered", "journal_full", "consumer_absent")
+DISCARD_REASON: Final = _folding(
+    "reason", "filtered", "journal_full", "consumer_absent", "dead_letter"
+)
+"""`dead_letter` = a dead letter that made room, or that an operator dropped."""
 CONSUMER_CAUSE: Final = _folding("cause", "closed", "superseded", "slow", "protocol", "shutdown")
-CLIENT_REFUSAL: Final = _folding("reason", "uid", "full", "slow", "line", "host")
+CLIENT_REFUSAL: Final = _folding("reason", "uid", "full", "slow", "line", "host", "admin")
 LEVEL: Final = _closed("level", "debug", "info", "warning", "error", "critical")
 FOLDED: Final = _closed(
     "label", "cause", "code", "event_type", "fault", "frame_type", "op", "phase", "reason", "result"

@@ -26,6 +26,9 @@ LEVEL_OF: Final[dict[type[h.Happening], str]] = {
     h.LinkLive: "info",
     h.LinkFailed: "warning",
     h.LinkLost: "warning",
+    h.LinkReplaced: "info",
+    h.FleetResized: "warning",
+    h.NetworkChanged: "info",
     h.DiscoveryAnswered: "debug",
     h.ServerTimingsChanged: "info",
     h.LinkWarned: "warning",
@@ -34,15 +37,20 @@ LEVEL_OF: Final[dict[type[h.Happening], str]] = {
     h.PayloadRefused: "error",
     h.FrameUnusable: "warning",
     h.JournalOpened: "info",
+    h.JournalSalvaged: "error",
     h.JournalFaulted: "error",
     h.JournalRecovered: "info",
     h.EventsDropped: "error",
     h.JournalPruned: "debug",
     h.ConsumerConnected: "info",
     h.ConsumerDisconnected: "info",
+    h.ConsumerMoved: "info",
+    h.EventsSkipped: "warning",
     h.ConsumerForgotten: "warning",
     h.ConsumerFaulted: "warning",
     h.EventBuried: "warning",
+    h.DeadRetried: "info",
+    h.DeadDropped: "warning",
     h.ClientRefused: "warning",
     h.DaemonStarted: "info",
     h.DaemonStopping: "info",
@@ -61,10 +69,14 @@ _SAID_EVERY_TIME: Final = frozenset(
         h.DaemonStopping,
         h.DaemonStopped,
         h.JournalOpened,
+        h.JournalSalvaged,
         h.ConfigReloaded,
         h.ConfigRejected,
         h.TaskDied,
         h.EventsDropped,
+        h.EventsSkipped,
+        h.ConsumerMoved,
+        h.ConsumerForgotten,
     }
 )
 _TURNS: Final[dict[type[h.Happening], tuple[str, str]]] = {
@@ -88,6 +100,7 @@ _CLIENT_REFUSED: Final = {
     "line": "it sent a line that is no JSON object, or too long a one",
     "slow": "it did not read what it was sent",
     "host": "an HTTP request named another Host than the listener's, or an Origin",
+    "admin": "it asked for what only root and the daemon's own user may do",
 }
 _TELLS_APART: Final = ("fault", "link", "consumer", "reason", "cause", "uid", "code")
 """Fields by which two happenings of one kind are not the same thing."""

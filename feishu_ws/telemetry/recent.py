@@ -6,7 +6,7 @@ from typing import Final
 
 from feishu_ws.clock import Clock
 from feishu_ws.faults import Fault
-from feishu_ws.happenings import Happening, LinkFailed, LinkLost
+from feishu_ws.happenings import Happening, LinkFailed, LinkLost, LinkReplaced
 from feishu_ws.telemetry.facts import Loss
 from feishu_ws.telemetry.redact import redact_text
 
@@ -29,6 +29,8 @@ class RecentLosses:
         match happening:
             case LinkLost(link=link, fault=fault, lived_s=lived_s, detail=detail):
                 self._kept.append(self._loss(link, fault, lived_s, detail))
+            case LinkReplaced(link=link, fault=Fault.LINK_SUSPECT as fault, lived_s=lived_s):
+                self._kept.append(self._loss(link, fault, lived_s, "replaced before it was lost"))
             case LinkFailed(link=link, fault=fault, detail=detail):
                 self._add_failure(self._loss(link, fault, None, detail))
             case _:

@@ -33,6 +33,7 @@ class Attempt:
         phase: Where it is.
         phases_s: Seconds per phase so far; through a proxy, `tcp` is the way to its tunnel.
         is_answered: Whether Feishu has named a URL.
+        url: The one it named, without its query.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Attempt:
         self.phase = Phase.DISCOVERY
         self.phases_s: dict[str, float] = {}
         self.is_answered = False
+        self.url = ""
         self._clock = clock
         self._on_discovered = on_discovered
         self.began_s = clock.monotonic()
@@ -51,6 +53,7 @@ class Attempt:
         """Note that Feishu answered with an endpoint."""
         self.phase = Phase.DISCOVERY  # whatever part of it came last
         self.is_answered = True
+        self.url = endpoint.shown
         if self._on_discovered is not None:
             self._on_discovered(endpoint)
 

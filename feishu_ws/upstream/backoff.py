@@ -40,7 +40,8 @@ class Ending:
         lived_s: Seconds it was live.
         is_mass_close: Whether Feishu announced that many links end at once.
         timings: What Feishu last ordered.
-        has_others: Whether another link is live.
+        limit_wait_s: Seconds until it is this link's turn to try the connection limit,
+            None if no other link is live.
         close_code: WebSocket close code of a life, None without a close frame.
         unconfirmed: Payloads of a life that were read and not answered.
     """
@@ -51,7 +52,7 @@ class Ending:
     lived_s: float = 0.0
     is_mass_close: bool = False
     timings: ServerTimings = field(default_factory=ServerTimings)
-    has_others: bool = False
+    limit_wait_s: float | None = None
     close_code: int | None = None
     unconfirmed: int = 0
 
@@ -141,7 +142,8 @@ class Hold(wait_base):
         ramp_s = HOLD_FIRST_S * 2.0 ** min(max(ended.streak.holds - 1, 0), _DOUBLINGS)
         if ended.ending.error.fault is not Fault.CONNECTION_LIMIT:
             return min(ramp_s, HOLD_MAX_S)
-        return LIMIT_S if ended.ending.has_others else min(ramp_s, LIMIT_S)
+        wait_s = ended.ending.limit_wait_s
+        return min(ramp_s, LIMIT_S) if wait_s is None else wait_s
 
 
 class Spread(wait_base):

@@ -5,7 +5,7 @@ ends with exactly one cause: the first that is known.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final, NoReturn
 
@@ -43,6 +43,7 @@ class Connection:
         first_pong: Done when anything has answered a ping: the link is live.
         close_code: WebSocket close code received, None without a close frame.
         is_mass_close: Whether Feishu announced that many links end at once.
+        is_suspect: Whether the answer to a ping is late.
     """
 
     def __init__(
@@ -93,6 +94,8 @@ class Connection:
         self.timings = endpoint.timings
         self.close_code: int | None = None
         self.is_mass_close = False
+        self.is_suspect = False
+        self._on_suspect: Callable[[], None] | None = None
 
     @property
     def unconfirmed(self) -> int:
@@ -144,6 +147,10 @@ class Connection:
         What comes meanwhile is not confirmed, so that Feishu sends it again.
         """
         self._is_deaf = True
+        await self.retire(deadline_s)
+
+    async def retire(self, deadline_s: float) -> None:
+        """Read on until nothing that was read is unanswered or the time is up, close."""
         written, deadline = self._confirmations.all_written(), Nudge()
         written.add_done_callback(lambda _: deadline.give())
         self._gone.add_done_callback(lambda _: deadline.give())
@@ -170,6 +177,10 @@ class Connection:
         if self._channel is not None:
             self._channel.abort()
 
+    def watch(self, on_suspect: Callable[[], None]) -> None:
+        """Call `on_suspect` whenever the answer to a ping is late."""
+        self._on_suspect = on_suspect
+
     def probe(self, timeout_s: float | None = None) -> None:
         """Ping now: there is reason to doubt the link."""
         self._keepalive.probe(self._clock.monotonic(), timeout_s)
@@ -195,6 +206,10 @@ class Connection:
                 self._ping(now)
             case Action.APP_PING:
                 self._app_ping(now)
+            case Action.SUSPECT:
+                self.is_suspect = True
+                if self._on_suspect is not None:
+                    self._on_suspect()
             case Action.GIVE_UP:
                 silent_s = now - self._keepalive.last_inbound_s
                 detail = f"nothing came in for {silent_s:.1f} s though we pinged"
@@ -268,6 +283,7 @@ class Connection:
         """Any byte is life; its time is that of the frames it belongs to."""
         self._now_s = self._clock.monotonic()
         self._keepalive.heard(self._now_s)
+        self.is_suspect = False
 
     def on_message(self, data: bytes) -> None:
         """Take a frame, unless the link is being drained."""

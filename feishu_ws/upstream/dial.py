@@ -31,6 +31,7 @@ class LiveLink(Protocol):
     timings: ServerTimings
     close_code: int | None
     is_mass_close: bool
+    is_suspect: bool
 
     @property
     def unconfirmed(self) -> int:
@@ -48,6 +49,14 @@ class LiveLink(Protocol):
 
     async def drain(self, deadline_s: float) -> None:
         """Stop reading, wait for what was read to be answered, close."""
+        ...
+
+    async def retire(self, deadline_s: float) -> None:
+        """Read on until nothing that was read is unanswered, then close."""
+        ...
+
+    def watch(self, on_suspect: Callable[[], None]) -> None:
+        """Call `on_suspect` whenever the answer to a ping is late."""
         ...
 
     def probe(self, timeout_s: float | None = None) -> None:

@@ -10,13 +10,20 @@ from typing import Final
 
 from feishu_ws.clock import Clock
 from feishu_ws.faults import Fault
-from feishu_ws.happenings import Observer, PayloadRefused
+from feishu_ws.happenings import FleetResized, NetworkChanged, Observer, PayloadRefused
 from feishu_ws.model import Accept
 from feishu_ws.tally import Tally
 from feishu_ws.upstream.attempt import Phase
-from feishu_ws.upstream.backoff import Ending
+from feishu_ws.upstream.backoff import LIMIT_S, Ending
 from feishu_ws.upstream.dial import Dial, Dialer
 from feishu_ws.upstream.facts import LinkFacts
+from feishu_ws.upstream.netwatch import (
+    PROBE_TIMEOUT_S,
+    Addresses,
+    AddressWatch,
+    SleepWatch,
+    own_addresses,
+)
 from feishu_ws.upstream.resolver import Resolver
 from feishu_ws.upstream.settings import Credentials, UpstreamSettings
 from feishu_ws.upstream.storm import StormBreaker, TokenBucket
@@ -27,6 +34,18 @@ from feishu_ws.wire.reassembly import Reassembly
 TICK_S: Final = 1.0
 STAGGER_S: Final = 1.0  # between one link's first life and the next link's first attempt
 TRIES_BEFORE_EXIT: Final = 3  # after 0, 15 and 45 s. Source: CONTRACT 3
+
+
+class LimitQueue:
+    """Whose turn it is to try Feishu's connection limit: one link a minute, however many wait."""
+
+    def __init__(self) -> None:
+        self._last_turn_s = -LIMIT_S
+
+    def next_turn_s(self, now_s: float) -> float:
+        """Return the seconds until the turn that is hereby given."""
+        self._last_turn_s = max(now_s, self._last_turn_s) + LIMIT_S
+        return self._last_turn_s - now_s
 
 
 class RefusalCount:
@@ -64,6 +83,7 @@ class Fleet:
         on_proven: Called once when they have.
         dial: Replaces the network, for scenarios that span hours.
         resolver: Replaces the system's resolver.
+        own_addresses: Replaces the look at the machine's own addresses.
     """
 
     def __init__(
@@ -80,7 +100,12 @@ class Fleet:
         on_proven: Callable[[], None],
         dial: Dial | None = None,
         resolver: Resolver | None = None,
+        own_addresses: Callable[[], Addresses] = own_addresses,
     ) -> None:
+        self._own_addresses = own_addresses
+        self._limit = LimitQueue()
+        self._size = settings.connections
+        self._renewing: int | None = None
         self._observe = observe
         self._tally = tally
         self._clock = clock
@@ -129,12 +154,15 @@ class Fleet:
             asyncio.create_task(self._keep(link, index), name=f"link-{index}")
             for index, link in enumerate(self._links)
         ]
-        ticker = asyncio.create_task(self._tick(), name="fleet-ticker")
+        watchers = [
+            asyncio.create_task(self._tick(), name="fleet-ticker"),
+            asyncio.create_task(self._watch_network(), name="fleet-network"),
+        ]
         stopped = asyncio.create_task(self._stopped.wait(), name="fleet-stop")
         try:
-            await self._watch({*self._tasks, ticker}, stopped)
+            await self._watch({*self._tasks, *watchers}, stopped)
         finally:
-            everything = [*self._tasks, ticker, stopped]
+            everything = [*self._tasks, *watchers, stopped]
             for task in everything:
                 task.cancel()
             await asyncio.gather(*everything, return_exceptions=True)
@@ -164,6 +192,27 @@ class Fleet:
                 self._observe(PayloadRefused(gone.lane[0], gone.reason, gone.size_bytes))
             self._tally.fragments_pending = self._reassembly.pending
             self._breaker.tick(now)
+            self._note_size()
+
+    async def _watch_network(self) -> None:
+        """Doubt every link when this machine's way out changed, or it was asleep."""
+        addresses = AddressWatch(self._own_addresses())
+        sleeps = SleepWatch(self._clock.monotonic(), self._clock.wall_ms())
+        while True:
+            wait_s = addresses.next_look_s
+            await self._clock.sleep(wait_s)
+            slept = sleeps.look(wait_s, self._clock.monotonic(), self._clock.wall_ms())
+            changed = addresses.look(self._own_addresses())
+            if detail := changed or slept:
+                self._observe(NetworkChanged(detail))
+                self.probe(PROBE_TIMEOUT_S)
+
+    def _note_size(self) -> None:
+        """Say it when the connection limit lets us keep fewer links, or more again."""
+        size = self.size
+        if size != self._size:
+            self._size = size
+            self._observe(FleetResized(size, len(self._links)))
 
     async def stop(self, confirm_deadline_s: float = 1.0) -> None:
         """Stop reading, wait until what was read is answered, close; waits are cut short.
@@ -195,6 +244,23 @@ class Fleet:
         """Whether this ending is to be retried, rather than end the daemon."""
         return self._refusals.will_wait(ending)
 
+    def wait_at_limit(self, index: int) -> float:
+        """Return the seconds until it is this link's turn to try the connection limit."""
+        del index
+        return self._limit.next_turn_s(self._clock.monotonic())
+
+    def may_renew(self, index: int) -> bool:
+        """Take the turn to renew a link, if nobody has it."""
+        if self._renewing is not None:
+            return False
+        self._renewing = index
+        return True
+
+    def renewed(self, index: int) -> None:
+        """Give the turn back."""
+        if self._renewing == index:
+            self._renewing = None
+
     def credentials_worked(self) -> None:
         """Note that discovery accepted the credentials."""
         self._refusals.worked()
@@ -208,6 +274,14 @@ class Fleet:
     def live(self) -> int:
         """Links over which events can come in."""
         return sum(link.is_live for link in self._links)
+
+    @property
+    def size(self) -> int:
+        """Links to keep: as many as wanted, or as Feishu's connection limit allows, at least 1."""
+        surplus = sum(
+            link.fault is Fault.CONNECTION_LIMIT and not link.is_live for link in self._links
+        )
+        return max(len(self._links) - surplus, 1)
 
     @property
     def is_storm(self) -> bool:

@@ -44,6 +44,7 @@ class Resolver:
         self._lookup = lookup
         self._running: dict[_Key, asyncio.Future[Sequence[AddressInfo]]] = {}
         self._known: dict[_Key, Sequence[AddressInfo]] = {}
+        self._is_slow = False  # found so by the last question: the next need not wait again
 
     async def addresses(self, host: str, port: int) -> Sequence[AddressInfo]:
         """Return the addresses of a name, at least one.
@@ -56,7 +57,9 @@ class Resolver:
         key = (host, port)
         running = self._running.get(key) or self._start(key)
         known = self._known.get(key)
-        await asyncio.wait({running}, timeout=STALE_AFTER_S if known else None)
+        patience_s = 0.0 if self._is_slow else STALE_AFTER_S
+        await asyncio.wait({running}, timeout=patience_s if known else None)
+        self._is_slow = not running.done()
         if running.done() and running.exception() is None:
             return running.result()
         return known or running.result()
@@ -91,6 +94,7 @@ class Resolver:
             future.set_exception(found)
             future.exception()  # retrieved: perhaps nobody waits any more
             return
+        self._is_slow = False
         self._known.pop(key, None)
         self._known[key] = found
         while len(self._known) > MAX_NAMES:

@@ -68,6 +68,10 @@ class StormBreaker:
             self._observe(StormBegan())
         return 0.0
 
+    def tokens(self, now_s: float) -> float:
+        """Return how many attempts are left."""
+        return self._bucket.tokens(now_s)
+
     def give_back(self, now_s: float) -> None:
         """Return a token: the attempt reached nobody."""
         self._bucket.give_back(now_s)

@@ -5,23 +5,41 @@ The loop ends when the link was stopped, or with a fault its overseer will not w
 
 import asyncio
 from random import Random
-from typing import NoReturn, Protocol
+from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from feishu_ws.clock import Clock
 from feishu_ws.faults import Fault, FeishuWsError
-from feishu_ws.happenings import LinkDialed, LinkFailed, LinkLive, LinkLost, Observer
+from feishu_ws.happenings import (
+    LinkDialed,
+    LinkFailed,
+    LinkLive,
+    LinkLost,
+    LinkReplaced,
+    Observer,
+)
 from feishu_ws.upstream.attempt import Attempt
 from feishu_ws.upstream.backoff import Ending, LinkEndedError, LinkWait, Streak, read_ended
+from feishu_ws.upstream.defect import report_defect
 from feishu_ws.upstream.dial import Dial, LiveLink
 from feishu_ws.upstream.facts import LinkFacts
+from feishu_ws.upstream.renewal import Renewal, Successor
 from feishu_ws.upstream.settings import UpstreamSettings
 from feishu_ws.upstream.storm import StormBreaker
 from feishu_ws.upstream.waiting import Nudge
 from feishu_ws.wire.endpoint import Endpoint
 from feishu_ws.wire.link import LinkState, LinkStep, step
 from feishu_ws.wire.session import ServerTimings
+
+RETIRE_S: Final = 3.0  # Feishu's own deadline for an answer; what is older comes again anyway
+
+
+class _Life(NamedTuple):
+    """A live link, and the task that keeps it."""
+
+    link: LiveLink
+    task: asyncio.Task[NoReturn]
 
 
 class Overseer(Protocol):
@@ -33,6 +51,18 @@ class Overseer(Protocol):
 
     def will_wait(self, ending: Ending) -> bool:
         """Whether this ending is to be retried, rather than end the daemon."""
+        ...
+
+    def wait_at_limit(self, index: int) -> float:
+        """Return the seconds until it is this link's turn to try Feishu's connection limit."""
+        ...
+
+    def may_renew(self, index: int) -> bool:
+        """Take the fleet's turn to renew a link, if nobody has it."""
+        ...
+
+    def renewed(self, index: int) -> None:
+        """Give the turn back."""
         ...
 
 
@@ -65,6 +95,8 @@ class Supervisor:
         self._observe = observe
         self._clock = clock
         self._wait = LinkWait(settings, rng)
+        self._renewal = Renewal(index, settings, dial, breaker, overseer, observe, clock, rng)
+        self._retiring: set[asyncio.Task[None]] = set()
         self._nudge = Nudge()
         self._link: LiveLink | None = None
         self._streak = Streak()
@@ -98,19 +130,72 @@ class Supervisor:
         try:
             await retrying(self._live_once)
         finally:
+            for retiring in list(self._retiring):
+                await _end(retiring)
             self._stop()
 
     async def _live_once(self) -> None:
-        """Open the link and stay with it; returns only after `drain`."""
-        link = await self._open()
+        """Open the link and stay with it and its successors; returns only after `drain`."""
+        life = self._begin(await self._open())
+        while True:
+            successor = await self._stay(life)
+            if successor is None:
+                return
+            life = successor
+
+    def _begin(self, link: LiveLink) -> "_Life":
+        self._link = link
+        return _Life(link, asyncio.create_task(link.run(), name=f"link-{self._index}-life"))
+
+    async def _stay(self, life: "_Life") -> "_Life | None":
+        """Stay with a link until it ended or a fresh one took over, which is returned."""
+        renewal = asyncio.create_task(
+            self._renewal.successor(life.link), name=f"link-{self._index}-renewal"
+        )
         try:
-            await link.run()
+            await asyncio.wait({life.task, renewal}, return_when=asyncio.FIRST_COMPLETED)
+            if renewal.done() and self.is_live:
+                return self._replace(life, *renewal.result())
+            await life.task
         except FeishuWsError as exc:
-            self._lost(link, exc)
-        except Exception as exc:  # noqa: BLE001 - owner of the link's life, see _defect
-            self._lost(link, _defect(exc))
+            self._lost(life.link, exc)
+        except Exception as exc:  # noqa: BLE001 - owner of the link's life, see report_defect
+            self._lost(life.link, report_defect(exc))
         finally:
-            self._last_inbound_s, self._link = link.last_inbound_s, None
+            await _end(renewal)
+            await self._discard(renewal)
+            if self._link is life.link:
+                await _end(life.task)
+                self._last_inbound_s, self._link = life.link.last_inbound_s, None
+        return None
+
+    async def _discard(self, renewal: "asyncio.Task[Successor]") -> None:
+        """Close a successor that came when the link was to end."""
+        if renewal.cancelled() or renewal.exception() is not None:
+            return
+        link, _, _ = renewal.result()
+        if link is not self._link:
+            await link.drain(0.0)
+
+    def _replace(self, old: "_Life", link: LiveLink, attempt: Attempt, fault: Fault) -> "_Life":
+        """Let a fresh link take over; the old one ends once what it has read is answered."""
+        lived_s = self._clock.monotonic() - self._live_at_s
+        fresh = self._begin(link)
+        self._note_live(attempt, 1)
+        retiring = asyncio.create_task(
+            self._retire(old, fault, lived_s), name=f"link-{self._index}-retiring"
+        )
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+        return fresh
+
+    async def _retire(self, old: "_Life", fault: Fault, lived_s: float) -> None:
+        link = old.link
+        try:
+            await link.retire(RETIRE_S)
+        finally:
+            await _end(old.task)
+        self._observe(LinkReplaced(self._index, fault, lived_s, link.close_code, link.unconfirmed))
 
     async def _open(self) -> LiveLink:
         await self._take_token()
@@ -123,9 +208,9 @@ class Supervisor:
             link = await self._dial(attempt)
         except FeishuWsError as exc:
             self._failed(attempt, exc)
-        except Exception as exc:  # noqa: BLE001 - owner of the link's life, see _defect
-            self._failed(attempt, _defect(exc))
-        self._went_live(attempt, link)
+        except Exception as exc:  # noqa: BLE001 - owner of the link's life, see report_defect
+            self._failed(attempt, report_defect(exc))
+        self._went_live(attempt)
         return link
 
     async def _take_token(self) -> None:
@@ -137,18 +222,19 @@ class Supervisor:
         self._url = endpoint.shown
         self._timings = endpoint.timings
 
-    def _went_live(self, attempt: Attempt, link: LiveLink) -> None:
+    def _went_live(self, attempt: Attempt) -> None:
         self._step(LinkStep.PONG)
-        self._link = link
+        tries, self._attempts = self._attempts, 0
+        self.was_live.set()
+        self._note_live(attempt, tries)
+
+    def _note_live(self, attempt: Attempt, tries: int) -> None:
         self._fault = self._code = None
+        self._url = attempt.url
         self._lives += 1
         self._live_at_s = self._clock.monotonic()
-        self.was_live.set()
         took_s = self._live_at_s - attempt.began_s
-        self._observe(
-            LinkLive(self._index, self._attempts, took_s, self._url, dict(attempt.phases_s))
-        )
-        self._attempts = 0
+        self._observe(LinkLive(self._index, tries, took_s, self._url, dict(attempt.phases_s)))
 
     # -- endings ----------------------------------------------------------------------
 
@@ -161,10 +247,17 @@ class Supervisor:
             attempt.phase,
             is_reached,
             timings=self._timings,
-            has_others=self._overseer.has_others_live(self._index),
+            limit_wait_s=self._wait_at_limit(exc),
         )
         self._step(LinkStep.REFUSED if ending.is_held else LinkStep.FAILED)
         self._end(ending)
+
+    def _wait_at_limit(self, exc: FeishuWsError) -> float | None:
+        """Return the seconds until it is our turn to try the limit, None without another link."""
+        is_limit = exc.fault is Fault.CONNECTION_LIMIT
+        if not is_limit or not self._overseer.has_others_live(self._index):
+            return None
+        return self._overseer.wait_at_limit(self._index)
 
     def _lost(self, link: LiveLink, exc: FeishuWsError) -> None:
         """Take note of the end of a live link; raise unless we wanted it."""
@@ -228,6 +321,11 @@ class Supervisor:
     # -- what the fleet asks for ------------------------------------------------------
 
     @property
+    def fault(self) -> Fault | None:
+        """Why it is not live."""
+        return self._fault
+
+    @property
     def is_live(self) -> bool:
         """Whether events can come in over it."""
         return self.state is LinkState.CONNECTED
@@ -236,7 +334,12 @@ class Supervisor:
         """Close a live link once what it has read is answered, or `deadline_s` is over."""
         if self._link is not None and self.is_live:
             self._step(LinkStep.STOP)
-            await self._link.drain(deadline_s)
+            await asyncio.gather(self._link.drain(deadline_s), self._retired(deadline_s))
+
+    async def _retired(self, deadline_s: float) -> None:
+        """Wait for links that were replaced; what they owe is still being answered."""
+        if self._retiring:
+            await asyncio.wait(self._retiring, timeout=deadline_s)
 
     def probe(self, timeout_s: float | None = None) -> None:
         """Doubt the link: a live one pings at once, a waiting one dials at once."""
@@ -285,9 +388,9 @@ class Supervisor:
             self._step(LinkStep.DRAINED)
 
 
-def _defect(exc: Exception) -> FeishuWsError:
-    """Report a defect with its traceback; the network must not end the daemon all the same."""
-    asyncio.get_running_loop().call_exception_handler(
-        {"message": "a link failed in a way that is a defect", "exception": exc}
-    )
-    return FeishuWsError(Fault.INTERNAL, f"a defect: {type(exc).__name__}")
+async def _end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait for its end, whatever that is."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()  # looked at: nobody else will

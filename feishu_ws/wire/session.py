@@ -22,6 +22,11 @@ WISH_MAX_S: Final = 600  # a longer wait asked of us would be an outage of its o
 JITTER: Final = 0.1
 """Share by which a ping may come sooner, so that links do not ping in step."""
 
+SUSPECT_SHARE: Final = 0.4
+"""Share of the deadline after which an answer is late: 3.2 s by default.
+
+Source: systemd-nat measurements, 20 % loss with 150 ms answers within 2.3 s."""
+
 LATE_TICK_S: Final = 4.0
 """Later than this, the process was frozen rather than busy: ask again before judging.
 
@@ -93,6 +98,7 @@ class Action(Enum):
 
     PING = "ping"  # a WebSocket ping: every peer must answer it
     APP_PING = "app_ping"  # Feishu's own: its pong carries the timings
+    SUSPECT = "suspect"  # the answer is late, though not yet too late
     GIVE_UP = "give_up"  # nothing came back in time
 
 
@@ -130,6 +136,7 @@ class Keepalive:
         self._app_ping_at = now_s
         self._app_pinged_at = now_s
         self._deadline: float | None = None
+        self._suspect_at: float | None = None
         self._wake_s = now_s
         self._probe_timeout_s: float | None = None
         self.last_inbound_s = now_s
@@ -137,7 +144,7 @@ class Keepalive:
     def heard(self, now_s: float) -> None:
         """Note that something came in."""
         self.last_inbound_s = now_s
-        self._deadline = None
+        self._deadline = self._suspect_at = None
 
     @property
     def awaiting(self) -> bool:
@@ -160,12 +167,12 @@ class Keepalive:
     def due(self, now_s: float) -> Due:
         """Return what to do at `now_s`; it counts as done."""
         if now_s - self._wake_s > LATE_TICK_S:
-            self._deadline = None
+            self._deadline = self._suspect_at = None
             self._ping_at = now_s
         if self._deadline is not None and now_s >= self._deadline:
             return Due((Action.GIVE_UP,), now_s)
-        actions = (*self._ping(now_s), *self._app_ping(now_s))
-        wakes = (self._ping_at, self._app_ping_at, self._deadline)
+        actions = (*self._suspect(now_s), *self._ping(now_s), *self._app_ping(now_s))
+        wakes = (self._ping_at, self._app_ping_at, self._suspect_at, self._deadline)
         self._wake_s = min(wake for wake in wakes if wake is not None)
         return Due(actions, self._wake_s)
 
@@ -176,8 +183,16 @@ class Keepalive:
         self._probe_timeout_s = None
         self._ping_at = now_s + self._sooner(self._interval_s)
         deadline = now_s + timeout_s
-        self._deadline = deadline if self._deadline is None else min(self._deadline, deadline)
+        if self._deadline is None or deadline < self._deadline:
+            self._deadline = deadline
+            self._suspect_at = now_s + timeout_s * SUSPECT_SHARE
         return (Action.PING,)
+
+    def _suspect(self, now_s: float) -> tuple[Action, ...]:
+        if self._suspect_at is None or now_s < self._suspect_at:
+            return ()
+        self._suspect_at = None
+        return (Action.SUSPECT,)
 
     def _app_ping(self, now_s: float) -> tuple[Action, ...]:
         if now_s < self._app_ping_at:

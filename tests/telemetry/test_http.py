@@ -124,6 +124,26 @@ async def test_an_ordinary_client_gets_along():
                 assert await response.text() == "*/*|True"
 
 
+async def test_plain_clients_get_along():
+    """HTTP/1.0, as health checks speak it, a whole URL as the target, a head in pieces."""
+    async with serving() as server:
+        assert (await ask(server, version="1.0"))[0] == 200
+        assert (await ask(server, f"http://{server.address}/echo?x=/"))[0] == 200
+        async with connected(server) as (reader, writer):
+            for piece in (b"GET / HTTP/1.1\r\nHo", f"st: {server.address}\r\n\r".encode(), b"\n"):
+                writer.write(piece)
+                await asyncio.sleep(0.02)
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_a_second_request_on_a_connection_is_not_read():
+    """What comes after the first head is not looked at, whatever it is."""
+    async with serving() as server, connected(server) as (reader, writer):
+        head = f"GET /busy HTTP/1.1\r\nHost: {server.address}\r\n\r\n".encode()
+        writer.write(head * 3 + b"nonsense\r\n\r\n")
+        assert (await reader.read()).count(b"HTTP/1.1 ") == 1
+
+
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
@@ -219,7 +239,10 @@ async def test_a_client_that_does_not_read_is_cut_off(monkeypatch):
     monkeypatch.setattr(http, "ANSWER_TIMEOUT_S", 0.3)
     async with serving() as server, connected(server) as (reader, writer):
         writer.write(f"GET /large HTTP/1.1\r\nHost: {server.address}\r\n\r\n".encode())
-        while server._http.connections or server._http.requests_count == 0:
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.1)  # nothing is read meanwhile
+        assert server.clients == 1
+        while server.clients:
             await asyncio.sleep(0.05)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(len(LARGE))
@@ -233,12 +256,12 @@ async def test_too_many_clients_are_turned_away(monkeypatch):
         async with AsyncExitStack() as idle:
             for _ in range(3):
                 await idle.enter_async_context(connected(server))
-            while len(server._http.connections) < 3:
+            while server.clients < 3:
                 await asyncio.sleep(0.01)
             async with connected(server) as (reader, _):
                 assert await reader.read() == b""
             assert told == [ClientRefused("full")]
-        while server._http.connections:
+        while server.clients:
             await asyncio.sleep(0.01)
         assert (await ask(server))[0] == 200
 

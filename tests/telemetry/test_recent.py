@@ -72,3 +72,10 @@ def test_other_happenings_are_ignored(recent):
     """Only losses and failures are kept."""
     recent.observe(h.StormBegan())
     assert recent.losses() == ()
+
+
+def test_a_suspect_link_that_was_replaced_is_shown(recent):
+    """What would have been a loss is one for whoever looks for the cause; a rotation is not."""
+    recent.observe(h.LinkReplaced(0, Fault.ROTATED, 3600.0))
+    recent.observe(h.LinkReplaced(1, Fault.LINK_SUSPECT, 12.5))
+    assert [(loss.link, loss.fault) for loss in recent.losses()] == [(1, Fault.LINK_SUSPECT)]

@@ -64,6 +64,7 @@ class Harness:
         self.answers = []
         self.answer_with = (200, None)
         self.proven = []
+        self.addresses = frozenset({"192.0.2.7"})
         self.fleet = None
         self.running = None
 
@@ -87,6 +88,7 @@ class Harness:
             proven=proven,
             on_proven=lambda: self.proven.append(True),
             resolver=resolver,
+            own_addresses=lambda: self.addresses,
         )
         self.running = asyncio.create_task(self.fleet.run())
         self.record.watch(self.running)

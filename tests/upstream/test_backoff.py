@@ -88,9 +88,9 @@ def test_hold_ramp():
 def test_connection_limit():
     """At the limit: within 60 s with no live link, at most once a minute with one."""
     alone = ending(Fault.CONNECTION_LIMIT)
-    surplus = ending(Fault.CONNECTION_LIMIT, has_others=True)
+    surplus = [ending(Fault.CONNECTION_LIMIT, limit_wait_s=turn) for turn in (60, 180, 240)]
     assert waits([alone] * 5) == [15, 30, 60, 60, 60]
-    assert waits([surplus] * 3) == [60, 60, 60]
+    assert waits(surplus) == [60, 180, 240]
 
 
 def test_mass_reconnect_is_spread():
@@ -139,7 +139,7 @@ def test_failures_are_counted():
             is_reached=st.booleans(),
             lived_s=st.floats(0, 1e6),
             is_mass_close=st.booleans(),
-            has_others=st.booleans(),
+            limit_wait_s=st.none() | st.floats(0, 600),
             retry_after_s=st.none() | st.floats(0, 900),
         ),
         min_size=1,

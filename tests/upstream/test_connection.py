@@ -14,6 +14,7 @@ from feishu_ws.happenings import (
     LinkFailed,
     LinkLive,
     LinkLost,
+    LinkReplaced,
     LinkWarned,
     PayloadRefused,
     ServerTimingsChanged,
@@ -323,17 +324,81 @@ async def test_finite_reconnect_count_is_ignored(harness):
     assert len(harness.record.of(LinkWarned)) == 1
 
 
-async def test_silent_peer(harness):
+async def test_silent_peer(harness, feishu):
     """A peer that is silent though TCP is up is noticed in time, and a new link opens."""
     session = await harness.open(keepalive_interval_s=0.3, keepalive_timeout_s=0.2)
     await harness.record.wait(LinkLive)
     session.freeze()
     began = time.monotonic()
+    feishu.refusals = [(503, {})] * 50  # else a fresh link takes over before it is dropped
     lost = await harness.record.wait(LinkLost)
     assert 0.15 < time.monotonic() - began < 0.3 + 0.2 + 1
     assert lost.fault is Fault.PONG_OVERDUE
     assert lost.close_code is None
+    feishu.refusals = []
     await harness.feishu.opened()
+
+
+async def test_suspect_link_is_replaced(harness):
+    """Before a silent link is dropped a fresh one is live; nothing is told as lost."""
+    session = await harness.open(keepalive_interval_s=0.2, keepalive_timeout_s=5)
+    await harness.record.wait(LinkLive)
+    session.freeze()
+    replaced = await harness.record.wait(LinkReplaced)
+    assert replaced.fault is Fault.LINK_SUSPECT
+    assert harness.record.of(LinkLost) == []
+    assert harness.fleet.live == 1
+    fresh = await harness.feishu.opened()
+    await fresh.send(data_frame(b"x"))
+    await fresh.confirm()
+    facts = harness.fleet.facts()[0]
+    assert (facts.lives, facts.state) == (2, "connected")
+
+
+async def test_what_a_replaced_link_owes(harness):
+    """A replaced link stays until what it has read is confirmed on it."""
+    harness.answer_with = None
+    session = await harness.open(rotate_after_s=0.3)
+    await session.send(data_frame(b"x"))
+    await harness.record.wait(LinkLive, 2)
+    await asyncio.sleep(0.2)
+    assert harness.record.of(LinkReplaced) == []
+    harness.answers[0](200, None)
+    await session.confirm()
+    assert (await harness.record.wait(LinkReplaced)).fault is Fault.ROTATED
+
+
+async def test_rotation(harness):
+    """A link that grew old is replaced by a fresh one, make before break, again and again."""
+    await harness.open(rotate_after_s=0.1)
+    await harness.record.wait(LinkReplaced, 3)
+    assert harness.record.of(LinkLost) == []
+    assert {each.unconfirmed for each in harness.record.of(LinkReplaced)} == {0}
+
+
+async def test_rotation_that_is_refused(harness, feishu):
+    """Where Feishu grants no connection more the old link stays, and says so once."""
+    session = await harness.open(rotate_after_s=0.1)
+    await harness.record.wait(LinkLive)
+    feishu.refusals = [(200, {"Handshake-Status": "514", "Handshake-Autherrcode": "1000040350"})]
+    warned = await harness.record.wait(LinkWarned)
+    assert "connection_limit" in warned.detail
+    await session.send(data_frame(b"x"))
+    await session.confirm()
+    assert harness.record.of(LinkLost) == harness.record.of(LinkReplaced) == []
+    assert harness.record.of(LinkFailed) == []
+
+
+async def test_stop_while_a_link_is_replaced(harness):
+    """A stop ends old and new link within its deadline."""
+    harness.answer_with = None
+    session = await harness.open(rotate_after_s=0.2)
+    await session.send(data_frame(b"x"))
+    await harness.record.wait(LinkLive, 2)
+    began = time.monotonic()
+    await harness.fleet.stop(0.2)
+    assert time.monotonic() - began < 2
+    await harness.running
 
 
 async def test_any_frame_is_life(harness):
@@ -347,13 +412,14 @@ async def test_any_frame_is_life(harness):
     assert harness.record.of(LinkLost) == []
 
 
-async def test_probe(harness):
+async def test_probe(harness, feishu):
     """A probe finds a dead link at once instead of at the next ping."""
     session = await harness.open(keepalive_interval_s=60, keepalive_timeout_s=60)
     await harness.record.wait(LinkLive)
     while harness.tally.pongs_received < 2:
         await asyncio.sleep(0.005)
     session.freeze()
+    feishu.refusals = [(503, {})] * 50  # else a fresh link takes over before it is dropped
     harness.fleet.probe(0.1)
     lost = await harness.record.wait(LinkLost, within_s=2)
     assert lost.fault is Fault.PONG_OVERDUE

@@ -9,12 +9,20 @@ import pytest
 from upstream.fake import answer, code, data_frame
 
 from feishu_ws.faults import Fault, FeishuWsError
-from feishu_ws.happenings import LinkDialed, LinkFailed, LinkLive, LinkLost, PayloadRefused
+from feishu_ws.happenings import (
+    FleetResized,
+    LinkDialed,
+    LinkFailed,
+    LinkLive,
+    LinkLost,
+    NetworkChanged,
+    PayloadRefused,
+)
 from feishu_ws.secret import Secret
-from feishu_ws.upstream import backoff, fleet
+from feishu_ws.upstream import backoff, fleet, netwatch
 from feishu_ws.upstream.attempt import Phase
 from feishu_ws.upstream.backoff import Ending
-from feishu_ws.upstream.fleet import RefusalCount
+from feishu_ws.upstream.fleet import LimitQueue, RefusalCount
 from feishu_ws.upstream.resolver import Resolver
 from feishu_ws.upstream.settings import Credentials
 
@@ -81,6 +89,50 @@ async def test_connection_limit_shrinks_the_fleet(harness, feishu):
     facts = harness.fleet.facts()
     assert [each.state for each in facts] == ["connected", "held"]
     assert (facts[1].fault, facts[1].code) == (Fault.CONNECTION_LIMIT, 1000040350)
+
+
+async def test_the_fleet_grows_back(harness, feishu, monkeypatch):
+    """What the limit allows is what the fleet wants; later it is tried again, and told."""
+    monkeypatch.setattr(fleet, "LIMIT_S", 0.3)
+    feishu.script = [feishu.endpoint(), code(1000040350), code(1000040350)]
+    harness.start(connections=3)
+    shrunk = await harness.record.wait(FleetResized)
+    assert (shrunk.links, shrunk.wanted) == (2, 3)
+    assert harness.fleet.size == 2
+    await harness.record.wait(LinkLive, 3)
+    assert (await harness.record.wait(FleetResized, 2)).links == 3
+
+
+def test_the_limit_is_tried_once_a_minute():
+    """However many links wait at the limit, one of them has its turn each minute."""
+    queue = LimitQueue()
+    assert [queue.next_turn_s(100.0) for _ in range(3)] == [60, 120, 180]
+    assert queue.next_turn_s(400.0) == 60
+
+
+async def test_another_address(harness, feishu):
+    """When the machine's own address changes every link is asked at once."""
+    session = await harness.open(keepalive_interval_s=60)
+    await harness.record.wait(LinkLive)
+    pings = harness.tally.pings_sent
+    harness.addresses = frozenset({"10.0.0.9"})
+    await harness.record.wait(NetworkChanged)
+    async with asyncio.timeout(5):
+        while harness.tally.pings_sent == pings:
+            await asyncio.sleep(0.01)
+    assert harness.record.of(LinkLost) == []
+    assert session is not None
+
+
+async def test_a_network_that_comes_back(harness, feishu, monkeypatch):
+    """When there is an address again a link that waits dials at once."""
+    feishu.script = [code(1000040344)]  # held for 15 s
+    harness.start()
+    await harness.record.wait(LinkFailed)
+    harness.addresses = frozenset()
+    await asyncio.sleep(2 * (netwatch.POLL_S + netwatch.DEBOUNCE_S))
+    harness.addresses = frozenset({"192.0.2.7"})
+    await harness.record.wait(LinkLive, within_s=5)
 
 
 async def test_split_payload_of_a_dead_link(harness, feishu):

@@ -98,6 +98,25 @@ async def test_last_good_addresses_while_it_hangs(lookup, monkeypatch):
     assert resolver._known["h", 443] == [V6]
 
 
+async def test_a_slow_resolver_is_waited_for_once(lookup, monkeypatch):
+    """Once the resolver hung, known addresses serve at once, until it answers again."""
+    resolver = r.Resolver(lookup)
+    for name in ("discovery", "gateway"):
+        await resolver.addresses(name, 443)
+    lookup.hang()
+    monkeypatch.setattr(r, "STALE_AFTER_S", 0.02)
+    assert await resolver.addresses("discovery", 443) == [V4]
+    monkeypatch.setattr(r, "STALE_AFTER_S", 20)
+    began = time.monotonic()
+    assert await resolver.addresses("gateway", 443) == [V4]
+    assert time.monotonic() - began < 10
+    lookup.gate.set()
+    while resolver._running:
+        await asyncio.sleep(0.01)
+    lookup.result = [V6]
+    assert await resolver.addresses("gateway", 443) == [V6]
+
+
 async def test_one_lookup_per_name(lookup):
     """Questions for a name that is being looked up share the answer."""
     lookup.hang()

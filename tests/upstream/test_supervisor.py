@@ -24,6 +24,7 @@ class Link:
         self.timings = ServerTimings(90, -1, 90, 25)
         self.close_code = None
         self.is_mass_close = False
+        self.is_suspect = False
         self.unconfirmed = 0
         self.last_inbound_s = clock.monotonic()
         self.probed = []
@@ -37,6 +38,13 @@ class Link:
 
     async def drain(self, deadline_s):
         self.end(Fault.LOCAL_STOP)
+
+    async def retire(self, deadline_s):
+        if not self._end.done():
+            self.end(Fault.LOCAL_STOP)
+
+    def watch(self, on_suspect):
+        self.on_suspect = on_suspect
 
     def probe(self, timeout_s=None):
         self.probed.append(timeout_s)
@@ -53,6 +61,8 @@ class World:
         self.dialed_at = []
         self.waits = True
         self.others = False
+        self.may = True
+        self.renewals = 0
         self.settings = UpstreamSettings(**settings)
         bucket = TokenBucket(tokens, 15, self.clock.monotonic())
         self.supervisor = Supervisor(
@@ -72,6 +82,15 @@ class World:
 
     def will_wait(self, ending):
         return self.waits
+
+    def wait_at_limit(self, index):
+        return 60.0
+
+    def may_renew(self, index):
+        return self.may
+
+    def renewed(self, index):
+        self.renewals += 1
 
     async def dial(self, attempt):
         self.dialed_at.append(self.clock.monotonic() - 1000)

@@ -15,6 +15,7 @@ from feishu_ws.wire.session import (
     PING_INTERVAL_MIN_S,
     WISH_MAX_S,
     Action,
+    Due,
     Keepalive,
     ServerTimings,
     merge_pong_config,
@@ -151,8 +152,39 @@ def test_any_frame_is_life():
 
 
 def test_wakes_for_the_deadline():
-    """The next wake-up is the deadline when that comes first."""
-    assert keepalive(timeout=2).due(0).wake_s == 2
+    """The next wake-up is when an answer is late, then when it is too late."""
+    alive = keepalive(timeout=2)
+    assert alive.due(0).wake_s == 0.8
+    assert alive.due(0.8) == Due((Action.SUSPECT,), 2)
+    assert alive.due(2).actions == (Action.GIVE_UP,)
+
+
+def test_suspected_once_per_silence():
+    """A late answer is told once; what is heard ends the suspicion before it begins."""
+    alive = keepalive()
+    alive.due(0)
+    assert [alive.due(now).actions for now in (3.2, 3.3, 6)] == [(Action.SUSPECT,), (), ()]
+    alive.heard(7)
+    wake = alive.due(7).wake_s
+    alive.due(wake)
+    alive.heard(wake + 3)
+    assert alive.due(wake + 3.2).actions == ()
+
+
+@given(st.integers(0, 2**32), st.floats(0.1, 3.1))
+def test_prompt_peer_is_not_suspect(seed, delay):
+    """A peer that answers every ping before it is late is never suspected."""
+    alive = keepalive(seed)
+    now, answer_at = 0.0, None
+    while now < 300:
+        if answer_at is not None and now >= answer_at:
+            alive.heard(now)
+            answer_at = None
+        due = alive.due(now)
+        assert Action.SUSPECT not in due.actions
+        if Action.PING in due.actions and answer_at is None:
+            answer_at = now + delay
+        now = min(due.wake_s, answer_at or due.wake_s)
 
 
 def test_frozen_process_asks_again():
@@ -161,7 +193,8 @@ def test_frozen_process_asks_again():
     wake = alive.due(0).wake_s
     late = wake + LATE_TICK_S + 20
     assert Action.PING in alive.due(late).actions
-    assert alive.due(late + 7.9).actions == ()
+    assert alive.due(late + 3.2).actions == (Action.SUSPECT,)
+    assert alive.due(late + 6).actions == ()
     assert alive.due(late + 8).actions == (Action.GIVE_UP,)
 
 
@@ -172,7 +205,8 @@ def test_probe():
     alive.heard(1)
     alive.probe(2, 3.5)
     due = alive.due(2)
-    assert (due.actions, due.wake_s) == ((Action.PING,), 5.5)
+    assert (due.actions, round(due.wake_s, 6)) == ((Action.PING,), 3.4)
+    assert alive.due(3.5) == Due((Action.SUSPECT,), 5.5)
     assert alive.due(5.5).actions == (Action.GIVE_UP,)
 
 
@@ -190,7 +224,7 @@ def test_shorter_interval_applies_at_once():
     alive = keepalive(interval=600)
     alive.due(0)
     alive.heard(1)
-    assert alive.due(8).actions == ()
+    assert alive.due(1).actions == ()
     alive.set_app_interval(10, 40)
     assert alive.due(40).actions == (Action.APP_PING,)
     alive.set_app_interval(600, 41)

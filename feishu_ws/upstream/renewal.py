@@ -1,0 +1,126 @@
+"""Renews a link before it is dropped: the new one is live before the old one ends.
+
+Two reasons: the link is old (`upstream.rotate_after_s`), or it is suspect, because the
+answer to a ping is late. Either way Feishu has to grant one connection more for a
+moment; where it does not, the old link stays. Only one link of a fleet is renewed at a
+time, and never with the last attempts of the storm breaker.
+"""
+
+from math import inf
+from random import Random
+from typing import Final, Protocol
+
+from feishu_ws.clock import Clock
+from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.happenings import LinkDialed, LinkWarned, Observer
+from feishu_ws.upstream.attempt import Attempt
+from feishu_ws.upstream.defect import report_defect
+from feishu_ws.upstream.dial import Dial, LiveLink
+from feishu_ws.upstream.settings import UpstreamSettings
+from feishu_ws.upstream.storm import StormBreaker
+from feishu_ws.upstream.waiting import Nudge
+
+JITTER: Final = 0.1
+"""Share by which a link may be renewed sooner, so that links do not age in step."""
+
+AGAIN_S: Final = 600.0  # after a renewal that was not granted; a limit rarely goes in minutes
+TURN_S: Final = 1.0  # until it is asked again whether another link is still being renewed
+SPARE_TOKENS: Final = 5  # attempts that renewals leave for links that are down
+LONGEST_SLEEP_S: Final = 86_400.0  # where nothing is due by itself
+
+
+Successor = tuple[LiveLink, Attempt, Fault]
+"""A live link to replace another, the attempt that opened it, and why it shall."""
+
+
+class Permit(Protocol):
+    """Who sees to it that one link at a time is renewed."""
+
+    def may_renew(self, index: int) -> bool:
+        """Take the fleet's turn, if nobody has it."""
+        ...
+
+    def renewed(self, index: int) -> None:
+        """Give the turn back."""
+        ...
+
+
+class Renewal:
+    """Finds a successor for a live link."""
+
+    def __init__(
+        self,
+        index: int,
+        settings: UpstreamSettings,
+        dial: Dial,
+        breaker: StormBreaker,
+        permit: Permit,
+        observe: Observer,
+        clock: Clock,
+        rng: Random,
+    ) -> None:
+        self._index = index
+        self._rotate_after_s = settings.rotate_after_s
+        self._dial = dial
+        self._breaker = breaker
+        self._permit = permit
+        self._observe = observe
+        self._clock = clock
+        self._rng = rng
+
+    async def successor(self, link: LiveLink) -> Successor:
+        """Return what shall replace `link`.
+
+        Returns only when there is one; cancel it when the link has ended.
+        """
+        nudge = Nudge()
+        link.watch(nudge.give)
+        wake_s = due_s = self._next_due_s()
+        while True:
+            await nudge.sleep(self._clock, min(wake_s - self._clock.monotonic(), LONGEST_SLEEP_S))
+            wake_s = due_s
+            fault = self._reason(link, due_s)
+            if fault is None:
+                continue
+            if not self._permit.may_renew(self._index):
+                wake_s = self._clock.monotonic() + TURN_S
+                continue
+            try:
+                opened = await self._open(fault)
+            finally:
+                self._permit.renewed(self._index)
+            if opened is not None:
+                return *opened, fault
+            wake_s = due_s = max(due_s, self._clock.monotonic() + AGAIN_S)
+
+    def _next_due_s(self) -> float:
+        if not self._rotate_after_s:
+            return inf
+        share = 1 - JITTER * self._rng.random()
+        return self._clock.monotonic() + self._rotate_after_s * share
+
+    def _reason(self, link: LiveLink, due_s: float) -> Fault | None:
+        if link.is_suspect:
+            return Fault.LINK_SUSPECT
+        return Fault.ROTATED if self._clock.monotonic() >= due_s else None
+
+    async def _open(self, fault: Fault) -> tuple[LiveLink, Attempt] | None:
+        now_s = self._clock.monotonic()
+        if self._breaker.tokens(now_s) < SPARE_TOKENS + 1:
+            return None
+        self._breaker.take(now_s)
+        attempt = Attempt(self._index, self._clock)
+        self._observe(LinkDialed(self._index, 1))
+        try:
+            return await self._dial(attempt), attempt
+        except FeishuWsError as exc:
+            if not (exc.spec.reaches_feishu or attempt.is_answered):
+                self._breaker.give_back(self._clock.monotonic())
+            self._warn(fault, exc)
+        except Exception as exc:  # noqa: BLE001 - owner of the attempt, see report_defect
+            self._warn(fault, report_defect(exc))
+        return None
+
+    def _warn(self, fault: Fault, exc: FeishuWsError) -> None:
+        detail = f"no fresh link to replace this one ({fault}): {exc.fault}: {exc.detail}"
+        self._observe(LinkWarned(self._index, f"{detail}; the old one stays"))

@@ -1,0 +1,190 @@
+"""When a link is renewed before it is dropped, on a manual clock."""
+
+import asyncio
+from random import Random
+
+import pytest
+
+from feishu_ws.clock import ManualClock
+from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.happenings import LinkDialed, LinkWarned
+from feishu_ws.upstream.renewal import AGAIN_S, SPARE_TOKENS, TURN_S, Renewal
+from feishu_ws.upstream.settings import UpstreamSettings
+from feishu_ws.upstream.storm import StormBreaker, TokenBucket
+
+
+class Link:
+    is_suspect = False
+
+    def watch(self, on_suspect):
+        self.tell = on_suspect
+
+    def doubt(self):
+        self.is_suspect = True
+        self.tell()
+
+
+class World:
+    def __init__(self, *plan, tokens=20, rotate_after_s=0.0):
+        self.clock = ManualClock()
+        self.plan = list(plan)
+        self.seen = []
+        self.may = True
+        self.turns = 0
+        self.dialed_at = []
+        self.link = Link()
+        self.bucket = TokenBucket(tokens, 1e9, self.clock.monotonic())
+        renewal = Renewal(
+            0,
+            UpstreamSettings(rotate_after_s=rotate_after_s),
+            self.dial,
+            StormBreaker(self.bucket, tokens, self.seen.append),
+            self,
+            self.seen.append,
+            self.clock,
+            Random(1),
+        )
+        self.task = asyncio.create_task(renewal.successor(self.link))
+
+    def may_renew(self, index):
+        self.turns += self.may
+        return self.may
+
+    def renewed(self, index):
+        self.turns -= 1
+
+    async def dial(self, attempt):
+        self.dialed_at.append(self.clock.monotonic() - 1000)
+        if self.plan:
+            raise self.plan.pop(0)
+        return "fresh"
+
+    async def wait(self, seconds, step=0.5):
+        end = self.clock.monotonic() + seconds
+        await self.settle()
+        while self.clock.monotonic() < end:
+            self.clock.advance(min(step, end - self.clock.monotonic()))
+            await self.settle()
+
+    async def settle(self):
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def worlds():
+    made = []
+
+    def make(*args, **kwargs):
+        made.append(World(*args, **kwargs))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.task.cancel()
+        await asyncio.wait({each.task})
+
+
+LIMIT = FeishuWsError(Fault.CONNECTION_LIMIT, "1000040350")
+DOWN = FeishuWsError(Fault.CONNECT_FAILED, "refused")
+
+
+async def test_healthy_link_is_left_alone(worlds):
+    """Without doubt and without rotation a link stays for ever."""
+    world = worlds()
+    await world.wait(200_000, step=10_000)
+    assert world.dialed_at == []
+
+
+async def test_suspect(worlds):
+    """Doubt brings a successor at once, which took a token and the fleet's turn."""
+    world = worlds()
+    await world.settle()
+    world.link.doubt()
+    await world.settle()
+    link, attempt, fault = world.task.result()
+    assert (link, fault) == ("fresh", Fault.LINK_SUSPECT)
+    assert attempt.link == 0
+    assert (world.turns, world.bucket.tokens(world.clock.monotonic())) == (0, 19)
+    assert world.seen == [LinkDialed(0, 1)]
+
+
+async def test_old_age(worlds):
+    """A link is rotated at its age or up to a tenth sooner."""
+    world = worlds(rotate_after_s=100)
+    await world.wait(89)
+    assert world.dialed_at == []
+    await world.wait(12)
+    assert world.task.result()[2] is Fault.ROTATED
+
+
+async def test_refused(worlds):
+    """A successor that is refused is told, and tried again ten minutes later."""
+    world = worlds(LIMIT, rotate_after_s=100)
+    await world.wait(101)
+    [warned] = [each for each in world.seen if type(each) is LinkWarned]
+    assert "connection_limit" in warned.detail
+    assert "the old one stays" in warned.detail
+    await world.wait(AGAIN_S - 20)
+    assert len(world.dialed_at) == 1
+    await world.wait(21)
+    assert world.task.done()
+    assert world.turns == 0
+
+
+@pytest.mark.parametrize(("fault", "left"), [(LIMIT, 19), (DOWN, 20)])
+async def test_what_reaches_nobody_costs_nothing(worlds, fault, left):
+    """Only an attempt that Feishu answered costs a token."""
+    world = worlds(fault)
+    await world.settle()
+    world.link.doubt()
+    await world.settle()
+    assert world.bucket.tokens(world.clock.monotonic()) == left
+
+
+async def test_the_last_tokens_are_not_for_renewals(worlds):
+    """In a storm links that are down come first."""
+    world = worlds(tokens=SPARE_TOKENS)
+    await world.settle()
+    world.link.doubt()
+    await world.wait(5)
+    assert world.dialed_at == []
+
+
+async def test_one_link_at_a_time(worlds):
+    """A suspect link waits while another is renewed, unless it has answered by then."""
+    world = worlds()
+    world.may = False
+    await world.settle()
+    world.link.doubt()
+    await world.wait(3 * TURN_S)
+    assert world.dialed_at == []
+    world.may = True
+    await world.wait(TURN_S)
+    assert len(world.dialed_at) == 1
+
+
+async def test_doubt_that_passed(worlds):
+    """A link that answered while it waited for its turn is left alone."""
+    world = worlds()
+    world.may = False
+    await world.settle()
+    world.link.doubt()
+    await world.settle()
+    world.link.is_suspect = False
+    world.may = True
+    await world.wait(5 * TURN_S)
+    assert world.dialed_at == []
+
+
+async def test_defect(worlds):
+    """A defect in the attempt is reported, and the old link stays."""
+    reported = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    world = worlds(ZeroDivisionError())
+    await world.settle()
+    world.link.doubt()
+    await world.settle()
+    assert len(reported) == 1
+    assert not world.task.done()
+    assert world.turns == 0
