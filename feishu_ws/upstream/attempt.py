@@ -32,6 +32,7 @@ class Attempt:
     Attributes:
         phase: Where it is.
         phases_s: Seconds per phase so far; through a proxy, `tcp` is the way to its tunnel.
+            Until Feishu has named a URL all of it is discovery's time.
         is_answered: Whether Feishu has named a URL.
         url: The one it named, without its query.
     """
@@ -66,5 +67,7 @@ class Attempt:
         """Close the phase at hand."""
         now = self._clock.monotonic()
         phase = Phase.TCP if self.phase is Phase.PROXY else self.phase
+        if not self.is_answered:
+            phase = Phase.DISCOVERY
         self.phases_s[phase] = self.phases_s.get(phase, 0.0) + now - self._entered_s
         self._entered_s = now

@@ -147,9 +147,13 @@ class Hold(wait_base):
 
 
 class Spread(wait_base):
-    """What Feishu orders for a mass reconnect: anything up to the nonce, then the interval."""
+    """What Feishu orders for a mass reconnect: anything up to the nonce, then the interval.
 
-    def __init__(self, rng: Random) -> None:
+    Never longer than the operator's own cap: an order of minutes would be an outage.
+    """
+
+    def __init__(self, settings: UpstreamSettings, rng: Random) -> None:
+        self._cap_s = settings.backoff_max_s
         self._rng = rng
 
     def __call__(self, retry_state: RetryCallState) -> float:
@@ -157,8 +161,8 @@ class Spread(wait_base):
         ended = read_ended(retry_state)
         timings = ended.ending.timings
         if ended.streak.spread == 1:
-            return self._rng.uniform(0.0, timings.reconnect_nonce_s)
-        return float(timings.reconnect_interval_s)
+            return self._rng.uniform(0.0, min(timings.reconnect_nonce_s, self._cap_s))
+        return min(float(timings.reconnect_interval_s), self._cap_s)
 
 
 class LinkWait(wait_base):
@@ -167,7 +171,7 @@ class LinkWait(wait_base):
     def __init__(self, settings: UpstreamSettings, rng: Random) -> None:
         self._jitter = Jitter(settings, rng)
         self._hold = Hold()
-        self._spread = Spread(rng)
+        self._spread = Spread(settings, rng)
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Return the seconds to wait."""

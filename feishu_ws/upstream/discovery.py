@@ -1,21 +1,17 @@
 """Discovery: asks Feishu where the WebSocket is. A fresh URL for every attempt.
 
-Importing aiohttp costs about 0.1 s and 9 MB on top of the rest; the daemon needs it
-anyway for its own HTTP, and nothing but the fleet imports this file.
+The request goes the way the WebSocket will go: our resolver, our proxy, our trust.
 
 Source of the request: lark-oapi 1.7.5 ws/client.py:252-309.
 """
 
+import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import partial
-from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Final
+from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 
 from feishu_ws.clock import Clock
@@ -23,24 +19,29 @@ from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import DiscoveryAnswered, Observer
 from feishu_ws.secret import REDACTED
 from feishu_ws.upstream.attempt import USER_AGENT, Attempt, Phase
-from feishu_ws.upstream.proxy import choose_proxy, is_socks
+from feishu_ws.upstream.exchange import Answer, NoAnswerError, post
+from feishu_ws.upstream.proxy import choose_proxy
 from feishu_ws.upstream.resolver import Resolver
 from feishu_ws.upstream.settings import Credentials, UpstreamSettings
 from feishu_ws.upstream.trust import Trust
+from feishu_ws.upstream.tunnel import dial, open_tunnel
 from feishu_ws.wire.endpoint import DISCOVERY_PATH, HTTP_OK, Endpoint, parse_discovery
 
 MAX_BODY: Final = 64 * 1024  # an answer has some 500 bytes
 DATE_RESOLUTION_S: Final = 1.0  # of the HTTP Date header, which rounds down
 TRANSPORT: Final = "transport"
+PORTS: Final = {"https": 443, "http": 80}
 
 HEADERS: Final = {"Content-Type": "application/json", "locale": "zh", "User-Agent": USER_AGENT}
 
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+_FAULT_OF_PHASE: Final = {
+    Phase.DISCOVERY: Fault.DISCOVERY_FAILED,
+    Phase.DNS: Fault.DNS_FAILED,
+    Phase.TCP: Fault.CONNECT_FAILED,
+    Phase.PROXY: Fault.PROXY_FAILED,
+    Phase.TLS: Fault.TLS_FAILED,
+}
+"""What it means that the operating system ended a phase with an error."""
 
 
 class Discovery:
@@ -83,122 +84,63 @@ class Discovery:
             self._observe(DiscoveryAnswered(code, took_s, offset_s))
         return endpoint
 
-    async def _post(self, credentials: Credentials, attempt: Attempt) -> _Answer:
+    async def _post(self, credentials: Credentials, attempt: Attempt) -> Answer:
         url = credentials.domain.rstrip("/") + DISCOVERY_PATH
-        proxy = choose_proxy(self._settings.proxy, url)
         secret = credentials.secret.reveal()
         request = msgspec.json.encode({"AppID": credentials.app_id, "AppSecret": secret})
         try:
-            async with (
-                self._session(attempt, proxy) as session,
-                session.post(
-                    url,
-                    data=request,
-                    headers=HEADERS,
-                    allow_redirects=False,
-                    proxy=None if is_socks(proxy) else proxy,
-                    ssl=self._trust.context() if url.startswith("https:") else True,
-                ) as response,
-            ):
-                body = await _read(response)
-        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            reader, writer = await self._connect(url, attempt)
+            try:
+                answer = await post(reader, writer, url, HEADERS, request, MAX_BODY)
+            finally:
+                writer.transport.abort()  # nothing is left to be said, and TLS would wait for it
+        except (OSError, NoAnswerError, ValueError) as exc:
             raise _translate(exc, attempt) from exc
-        return _Answer(response.status, response.headers, body)
-
-    @asynccontextmanager
-    async def _session(
-        self, attempt: Attempt, proxy: str | None
-    ) -> AsyncIterator[aiohttp.ClientSession]:
-        async with aiohttp.ClientSession(
-            connector=await self._connector(attempt, proxy),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),  # the attempt as a whole has a deadline
-            trace_configs=[] if is_socks(proxy) else [_trace(attempt)],
-        ) as session:
-            yield session
-
-    async def _connector(self, attempt: Attempt, proxy: str | None) -> aiohttp.BaseConnector:
-        if proxy is not None and is_socks(proxy):
-            from feishu_ws.upstream.socks import make_connector  # two libraries that few need
-
-            return await make_connector(proxy, self._resolver, partial(_enter, attempt))
-        return aiohttp.TCPConnector(
-            resolver=cast("aiohttp.abc.AbstractResolver", self._resolver),
-            use_dns_cache=False,
-            force_close=True,
-        )
-
-
-def _enter(attempt: Attempt, phase: Phase) -> None:
-    """Say where the request is; its time is discovery's, whatever part of it."""
-    attempt.phase = phase
-
-
-def _trace(attempt: Attempt) -> aiohttp.TraceConfig:
-    """Return a trace that keeps `attempt.phase` where the request is."""
-
-    def enters(phase: Phase) -> Any:
-        async def enter(_: aiohttp.ClientSession, __: SimpleNamespace, ___: object) -> None:
-            _enter(attempt, phase)
-
-        return enter
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_start.append(enters(Phase.TCP))
-    trace.on_dns_resolvehost_start.append(enters(Phase.DNS))
-    trace.on_dns_resolvehost_end.append(enters(Phase.TCP))
-    trace.on_connection_create_end.append(enters(Phase.DISCOVERY))
-    return trace
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Read the body, or raise when it is longer than any endpoint."""
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(MAX_BODY):
-        body += chunk
-        if len(body) > MAX_BODY:
+        if len(answer.body) > MAX_BODY:
             raise FeishuWsError(
                 Fault.DISCOVERY_MALFORMED,
                 f"discovery was answered with more than {MAX_BODY} bytes, expected some hundred",
             )
-    return bytes(body)
+        return answer
+
+    async def _connect(
+        self, url: str, attempt: Attempt
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return a connection to the host of `url`, with TLS where the URL says so."""
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
+        trust = self._trust.context() if parts.scheme == "https" else None
+        sock = await self._tcp(url, host, port, attempt)
+        if trust is not None:
+            attempt.enter(Phase.TLS)
+        opened = await asyncio.open_connection(
+            sock=sock, ssl=trust, server_hostname=host if trust is not None else None
+        )
+        attempt.enter(Phase.DISCOVERY)
+        return opened
+
+    async def _tcp(self, url: str, host: str, port: int, attempt: Attempt) -> socket.socket:
+        proxy = choose_proxy(self._settings.proxy, url)
+        if proxy is None:
+            return await dial(self._resolver, host, port, attempt, Phase.TCP)
+        return await open_tunnel(proxy, self._resolver, host, port, attempt)
 
 
 def _translate(exc: Exception, attempt: Attempt) -> FeishuWsError:
-    """Turn what aiohttp raises into our words; the only place that knows its exceptions."""
-    fault, attempt.phase = _judge(exc, attempt.phase)
+    if isinstance(exc, ssl.SSLError):
+        attempt.phase = Phase.TLS
+    fault = _FAULT_OF_PHASE[attempt.phase]
     return FeishuWsError(fault, f"discovery: {_words(exc)}, in phase {attempt.phase}")
 
 
-def _judge(exc: Exception, phase: Phase) -> tuple[Fault, Phase]:
-    match exc:
-        case aiohttp.ClientConnectorDNSError():
-            return Fault.DNS_FAILED, Phase.DNS
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return Fault.PROXY_FAILED, Phase.PROXY
-        case aiohttp.ClientSSLError() | ssl.SSLError():
-            return Fault.TLS_FAILED, Phase.TLS
-        case aiohttp.ClientConnectorError():
-            return Fault.CONNECT_FAILED, Phase.TCP
-        case _ if phase is Phase.DNS:
-            return Fault.DNS_FAILED, Phase.DNS
-        case _:
-            return Fault.DISCOVERY_FAILED, Phase.DISCOVERY
-
-
 def _words(exc: Exception) -> str:
-    """Return what happened without the URL that aiohttp likes to add."""
     match exc:
-        case aiohttp.ClientHttpProxyError(status=status):
-            return f"the proxy answered {status}"
-        case aiohttp.ClientConnectorCertificateError(certificate_error=inner):
-            return str(inner)
-        case aiohttp.ClientConnectorError(os_error=inner):
-            return inner.strerror or str(inner) or type(inner).__name__
+        case ssl.SSLCertVerificationError(verify_message=words):
+            return words
         case OSError(strerror=str(words)) if words:
             return words
         case _:
-            return type(exc).__name__
+            return str(exc) or type(exc).__name__
 
 
 def _conceal(exc: FeishuWsError, secret: str) -> FeishuWsError:
@@ -209,19 +151,19 @@ def _conceal(exc: FeishuWsError, secret: str) -> FeishuWsError:
     return FeishuWsError(exc.fault, detail, code=exc.code, retry_after_s=exc.retry_after_s)
 
 
-def _label(answer: _Answer | None, exc: FeishuWsError) -> str:
+def _label(answer: Answer | None, exc: FeishuWsError) -> str:
     """Return what a failed discovery is counted as; an HTTP status is no code of Feishu's."""
     if answer is None:
         return TRANSPORT
     return "http" if answer.status != HTTP_OK else str(exc.code or "malformed")
 
 
-def _clock_offset(answer: _Answer | None, began_ms: int, took_s: float) -> float | None:
+def _clock_offset(answer: Answer | None, began_ms: int, took_s: float) -> float | None:
     """Return Feishu's clock minus ours, taken at the middle of the request."""
     if answer is None:
         return None
     try:
-        theirs_s = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+        theirs_s = parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
     return theirs_s + DATE_RESOLUTION_S / 2 - (began_ms / 1000 + took_s / 2)

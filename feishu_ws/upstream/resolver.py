@@ -34,7 +34,7 @@ def look_up(host: str, port: int) -> Sequence[AddressInfo]:
 
 
 class Resolver:
-    """Resolves for discovery and WebSocket alike; also fits aiohttp's `AbstractResolver`.
+    """Resolves for everything that goes to Feishu; also fits aiohttp's `AbstractResolver`.
 
     Args:
         lookup: Replaces the system's resolver.

@@ -1,6 +1,6 @@
-"""SOCKS5, for discovery and WebSocket alike, on two libraries that few need.
+"""SOCKS5, for discovery and WebSocket alike, on a library that few need.
 
-Imported only where a SOCKS proxy is configured. The one place that knows what they raise.
+Imported only where a SOCKS proxy is configured. The one place that knows what it raises.
 
 Source: RFC 1928, RFC 1929.
 """
@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-import aiohttp_socks
 import python_socks
 from python_socks import ProxyType
 from python_socks.async_.asyncio import Proxy
@@ -28,9 +27,6 @@ _FOREIGN: Final = (
     python_socks.ProxyError,
     python_socks.ProxyConnectionError,
     python_socks.ProxyTimeoutError,
-    aiohttp_socks.ProxyError,
-    aiohttp_socks.ProxyConnectionError,
-    aiohttp_socks.ProxyTimeoutError,
 )
 
 Enter = Callable[[Phase], None]
@@ -51,25 +47,8 @@ async def open_tunnel(
         return await through.connect(host, port, timeout=PATIENCE_S)
 
 
-class SocksConnector(aiohttp_socks.ProxyConnector):
-    """What aiohttp connects with; says in our words why it could not."""
-
-    async def _connect_via_proxy(self, *args: Any, **kwargs: Any) -> Any:
-        with _translated():
-            return await super()._connect_via_proxy(*args, **{**kwargs, "timeout": PATIENCE_S})
-
-
-async def make_connector(proxy: str, resolver: Resolver, enter: Enter) -> SocksConnector:
-    """Return a connector through the proxy, to be closed by its session.
-
-    Raises:
-        OSError: The proxy's name does not resolve.
-    """
-    return SocksConnector(**await _place(proxy, resolver, enter), force_close=True)
-
-
 async def _place(proxy: str, resolver: Resolver, enter: Enter) -> dict[str, Any]:
-    """Return where the proxy is and who we are to it, as both libraries spell it."""
+    """Return where the proxy is and who we are to it, as the library spells it."""
     parts = urlsplit(proxy)
     enter(Phase.DNS)
     found = await resolver.addresses(parts.hostname or "", parts.port or DEFAULT_PORT)

@@ -169,10 +169,50 @@ async def test_trust_anchor(asker, intercepted):
 
 
 async def test_through_a_proxy(feishu, asker):
-    """A plain-HTTP domain is asked for through the proxy."""
-    endpoint = await asker.ask("http://feishu.invalid", proxy=feishu.domain)
+    """The proxy is asked for a tunnel, and the request goes through that as it is."""
+    heads = []
+
+    async def serve(reader, writer):
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await feishu._discover(reader, writer)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        endpoint = await asker.ask("http://feishu.invalid", proxy=proxy)
     assert endpoint.url == feishu.url
-    assert feishu.requests[0][0].startswith(b"POST http://feishu.invalid/callback/ws/endpoint ")
+    assert heads[0].startswith(b"CONNECT feishu.invalid:80 HTTP/1.1\r\n")
+    assert feishu.requests[0][0].startswith(b"POST /callback/ws/endpoint HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.0 200 OK\r\n\r\n%b",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%b",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n",
+    ],
+    ids=["to the end", "in two answers", "chunked"],
+)
+async def test_forms_of_an_answer(feishu, asker, head):
+    """However the server frames its answer, it is read."""
+    _, body = feishu.endpoint().split(b"\r\n\r\n")
+    feishu.script = [head % ((len(body), body) if b"%x" in head else (body,))]
+    assert (await asker.ask(feishu.domain)).url == feishu.url
+
+
+async def test_a_server_that_does_not_close(feishu, asker):
+    """An answer is taken when it is whole; nobody waits for the end of the connection."""
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"}")
+        writer.write(feishu.endpoint())
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        domain = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        assert (await asker.ask(domain)).url == feishu.url
 
 
 async def test_proxy_is_down(asker):

@@ -127,10 +127,13 @@ async def test_hangs_up_during_tls(harness, feishu, monkeypatch):
     assert (found.fault, found.phase) == (Fault.TLS_FAILED, "tls")
 
 
-class Proxy:
-    """A small HTTP proxy: CONNECT, and discovery's absolute form."""
+OPENED = b"HTTP/1.1 200 Connected\r\n\r\n"
 
-    def __init__(self, feishu, reply=b"HTTP/1.1 200 Connected\r\n\r\n"):
+
+class Proxy:
+    """A small HTTP proxy; what it answers where the WebSocket is asked for, a test may say."""
+
+    def __init__(self, feishu, reply=OPENED):
         self.feishu = feishu
         self.reply = reply
         self.heads = []
@@ -138,17 +141,13 @@ class Proxy:
     async def __call__(self, reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
-        if head.startswith(b"POST"):
-            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            await reader.readexactly(length)
-            writer.write(self.feishu.endpoint())
+        port = int(head.split()[1].rpartition(b":")[2])
+        reply = self.reply if port == self.feishu.ws_port else OPENED
+        writer.write(reply)
+        if b" 200 " not in reply:
             writer.close()
             return
-        writer.write(self.reply)
-        if b" 200 " not in self.reply:
-            writer.close()
-            return
-        there = await asyncio.open_connection("127.0.0.1", self.feishu.ws_port)
+        there = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(pipe(reader, there[1]), pipe(there[0], writer))
 
 
@@ -176,7 +175,10 @@ async def test_through_a_proxy(harness, feishu):
         session = await feishu.opened()
         await session.send(data_frame(b"x"))
         await session.confirm()
-        assert [head.split()[0] for head in proxy.heads] == [b"POST", b"CONNECT"]
+        places = [feishu.domain.rpartition("/")[2], f"127.0.0.1:{feishu.ws_port}"]
+        assert [head.split(b" HTTP")[0].decode() for head in proxy.heads] == [
+            f"CONNECT {place}" for place in places
+        ]
         assert all(b"Proxy-Authorization: Basic dXNlcjpwNHNz" in head for head in proxy.heads)
         assert "tcp" in (await harness.record.wait(LinkLive)).phases_s
         await harness.fleet.stop(0)
