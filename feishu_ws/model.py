@@ -158,7 +158,8 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     """How often a delivery failed, and when it may be tried again.
 
     Attributes:
-        count: Attempts counted so far (CONTRACT 4, `delivery.max_attempts`).
+        count: Attempts counted so far (CONTRACT 4, `delivery.max_attempts`); 0 is kept
+            only of an event that came back from the dead letters.
         not_before_ms: Unix milliseconds before which a rejected event is not delivered.
         reason: The consumer's last words on it, at most 256 bytes.
     """
@@ -174,6 +175,29 @@ class DeadReason:
     MAX_ATTEMPTS: Final = "max_attempts"
     EXPIRED: Final = "expired"
     REJECTED: Final = "rejected"
+
+
+class DeadLetter(msgspec.Struct, frozen=True, gc=False):
+    """An event that a consumer could not be given, or did not want.
+
+    Attributes:
+        reason: One of `DeadReason`.
+        note: The consumer's last words on it; they may quote a message.
+        attempts: How often it was tried.
+        died_ms: When it died, as `received_ms` in Unix milliseconds.
+        envelope: Only what filters ask for, `event_id` and `is_callback`.
+        size: Bytes of its payload.
+    """
+
+    consumer: str
+    position: int
+    reason: str
+    note: str
+    attempts: int
+    died_ms: int
+    received_ms: int
+    envelope: Envelope
+    size: int
 
 
 Span = tuple[int, int]
@@ -212,3 +236,47 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
     events: Sequence[Event]
     through: int
+
+
+class Tried(msgspec.Struct, frozen=True, gc=False):
+    """Attempts in a row that failed alike.
+
+    Attributes:
+        phase: Where the first of them ended.
+        code: Feishu's code or HTTP status, None without one.
+        first_ms: When the first failed, Unix milliseconds; `last_ms` the last.
+    """
+
+    fault: Fault
+    phase: str
+    code: int | None = None
+    times: int = 1
+    first_ms: int = 0
+    last_ms: int = 0
+
+
+class LinkLife(msgspec.Struct, frozen=True):
+    """One life of a link, why it ended, and what was tried until the next.
+
+    Attributes:
+        ended_ms: When it ended, Unix milliseconds; with `link` it names the life.
+        fault: The one cause; that of the first attempt where there was no life before.
+        lived_s: Seconds it was live, None where it never was.
+        close_code: WebSocket close code received, None without a close frame.
+        unconfirmed: Frames that were still to be confirmed.
+        took_s: What opening it had taken, in all and by phase.
+        tried: Attempts that failed afterwards, in order.
+        back_ms: When the link was live again, None while it is not.
+    """
+
+    link: int
+    ended_ms: int
+    fault: Fault
+    lived_s: float | None
+    detail: str = ""
+    close_code: int | None = None
+    unconfirmed: int = 0
+    took_s: float = 0.0
+    phases_s: dict[str, float] = {}
+    tried: tuple[Tried, ...] = ()
+    back_ms: int | None = None

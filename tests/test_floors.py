@@ -11,7 +11,7 @@ FLOORS = {
     "__main__": 5,
     "cli": 4,
     **dict.fromkeys(
-        ("daemon", "config", "rooms", "intake", "overview", "watchers", "clockwatch"), 3
+        ("daemon", "config", "rooms", "intake", "overview", "watchers", "clockwatch", "recorder"), 3
     ),
     **dict.fromkeys(("upstream", "journal", "downstream", "telemetry", "simulator", "client"), 2),
     **dict.fromkeys(("wire", "events"), 1),
@@ -35,7 +35,10 @@ PURE = [
     *(PACKAGE / "wire").glob("*.py"),
     *(PACKAGE / "events").glob("*.py"),
     *(PACKAGE / "journal" / name for name in ("spans.py", "ledger.py", "retention.py")),
-    *(PACKAGE / "downstream" / name for name in ("progress.py", "recent.py", "settings.py")),
+    *(
+        PACKAGE / "downstream" / f"{name}.py"
+        for name in ("done", "handed", "hello", "progress", "recent", "settings", "stale")
+    ),
 ]
 
 

@@ -1,0 +1,104 @@
+"""The flight recorder: each life of a link, why it ended, and what was tried after.
+
+An observer that turns happenings into `LinkLife` records and hands each to `keep`
+whenever it says something new: when a life ended, when the next attempts fail in a new
+way, and when the link is live again. It never steers.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from feishu_ws.clock import Clock
+from feishu_ws.happenings import Happening, LinkFailed, LinkLive, LinkLost, LinkReplaced
+from feishu_ws.model import LinkLife, Tried
+from feishu_ws.telemetry.redact import redact_text
+
+MOST_TRIED: Final = 16  # ways to fail in one outage that are told apart; the last absorbs the rest
+
+Keep = Callable[[LinkLife], None]
+
+
+class FlightRecorder:
+    """Writes down what becomes of each link."""
+
+    def __init__(self, clock: Clock, keep: Keep) -> None:
+        self._clock = clock
+        self._keep = keep
+        self._live: dict[int, LinkLive] = {}
+        self._ended: dict[int, LinkLife] = {}
+
+    def observe(self, happening: Happening) -> None:
+        """Take note of what a link did."""
+        match happening:
+            case LinkLive(link=link):
+                self._close(link)
+                self._live[link] = happening
+            case LinkLost():
+                self._end(happening, happening.detail, back_ms=None)
+            case LinkReplaced():
+                self._end(happening, "", back_ms=self._clock.wall_ms())
+            case LinkFailed():
+                self._failed(happening)
+            case _:
+                pass
+
+    def _end(self, ended: LinkLost | LinkReplaced, detail: str, back_ms: int | None) -> None:
+        """Write down a life; one that was replaced ends when the link is live already."""
+        link = ended.link
+        opened = self._live.get(link) if back_ms is not None else self._live.pop(link, None)
+        now_ms = self._clock.wall_ms()
+        life = LinkLife(
+            link=link,
+            ended_ms=now_ms,
+            fault=ended.fault,
+            lived_s=ended.lived_s,
+            detail=redact_text(detail),
+            close_code=ended.close_code,
+            unconfirmed=ended.unconfirmed,
+            took_s=opened.took_s if opened else 0.0,
+            phases_s=dict(opened.phases_s) if opened else {},
+            back_ms=back_ms,
+        )
+        if back_ms is None:
+            self._ended[link] = life
+        self._keep(life)
+
+    def _failed(self, failed: LinkFailed) -> None:
+        """Add an attempt to the outage it belongs to; the first ever begins one of its own."""
+        before = self._ended.get(failed.link) or LinkLife(
+            link=failed.link,
+            ended_ms=self._clock.wall_ms(),
+            fault=failed.fault,
+            lived_s=None,
+            detail=redact_text(failed.detail),
+        )
+        tried = add_attempt(before.tried, failed, self._clock.wall_ms())
+        life = msgspec.structs.replace(before, tried=tried)
+        self._ended[failed.link] = life
+        if len(tried) > len(before.tried):  # the counts are written when the link is back
+            self._keep(life)
+
+    def _close(self, link: int) -> None:
+        life = self._ended.pop(link, None)
+        if life is not None:
+            self._keep(msgspec.structs.replace(life, back_ms=self._clock.wall_ms()))
+
+    def flush(self) -> None:
+        """Write down the counts of outages that go on (at the end)."""
+        for life in self._ended.values():
+            self._keep(life)
+
+
+def add_attempt(tried: tuple[Tried, ...], failed: LinkFailed, now_ms: int) -> tuple[Tried, ...]:
+    """Return what was tried with one more failed attempt: equal ones in a row are counted."""
+    phase = str(failed.phase)
+    if tried and (_is_same(tried[-1], failed) or len(tried) == MOST_TRIED):
+        last = tried[-1]
+        return (*tried[:-1], msgspec.structs.replace(last, times=last.times + 1, last_ms=now_ms))
+    return (*tried, Tried(failed.fault, phase, failed.code, 1, now_ms, now_ms))
+
+
+def _is_same(last: Tried, failed: LinkFailed) -> bool:
+    return (last.fault, last.code) == (failed.fault, failed.code)

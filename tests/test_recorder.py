@@ -1,0 +1,123 @@
+"""What the flight recorder writes down."""
+
+import pytest
+
+from feishu_ws import happenings as h
+from feishu_ws.clock import ManualClock
+from feishu_ws.faults import Fault
+from feishu_ws.recorder import MOST_TRIED, FlightRecorder
+
+
+class Tape:
+    def __init__(self):
+        self.clock = ManualClock()
+        self.kept = {}
+        self.writes = 0
+        self.recorder = FlightRecorder(self.clock, self.keep)
+
+    def keep(self, life):
+        self.kept[life.link, life.ended_ms] = life
+        self.writes += 1
+
+    def observe(self, *happenings, after_s=1.0):
+        for happening in happenings:
+            self.clock.advance(after_s)
+            self.recorder.observe(happening)
+
+    @property
+    def lives(self):
+        return list(self.kept.values())
+
+
+@pytest.fixture
+def tape():
+    return Tape()
+
+
+def live(link=0):
+    return h.LinkLive(link, 1, 0.25, "wss://h/ws", {"dns": 0.01, "tcp": 0.02})
+
+
+def lost(link=0, fault=Fault.CONNECTION_LOST, detail="reset by peer"):
+    return h.LinkLost(link, fault, detail, 812.4, 0.0, close_code=1001, unconfirmed=3)
+
+
+def failed(link=0, fault=Fault.DNS_FAILED, code=None):
+    return h.LinkFailed(link, fault, "dns", "no such host", 1, 0.5, code)
+
+
+def test_a_life_is_written_when_it_ends(tape):
+    """A loss is on record at once, with how the link was opened and why it ended."""
+    tape.observe(live(), lost())
+    [life] = tape.lives
+    assert (life.link, life.fault, life.lived_s) == (0, Fault.CONNECTION_LOST, 812.4)
+    assert (life.close_code, life.unconfirmed, life.took_s) == (1001, 3, 0.25)
+    assert life.phases_s == {"dns": 0.01, "tcp": 0.02}
+    assert (life.tried, life.back_ms) == ((), None)
+
+
+def test_what_was_tried_until_it_was_back(tape):
+    """Attempts that fail alike are counted, others follow in order, the return closes it."""
+    tape.observe(live(), lost(), *[failed()] * 5, failed(fault=Fault.FEISHU_BUSY, code=1), live())
+    [life] = tape.lives
+    assert [(each.fault, each.times, each.code) for each in life.tried] == [
+        (Fault.DNS_FAILED, 5, None),
+        (Fault.FEISHU_BUSY, 1, 1),
+    ]
+    first = life.tried[0]
+    assert first.last_ms - first.first_ms == 4000
+    assert life.back_ms == tape.clock.wall_ms()
+    assert tape.writes == 4  # ended, a first failure, another kind, back
+
+
+def test_an_outage_from_the_start_is_one_too(tape):
+    """Where there was no life before, the first failure begins the record."""
+    tape.observe(failed(), failed())
+    [life] = tape.lives
+    assert (life.lived_s, life.fault) == (None, Fault.DNS_FAILED)
+    tape.observe(live())
+    [life] = tape.lives
+    assert (life.tried[0].times, life.back_ms) == (2, tape.clock.wall_ms())
+
+
+def test_a_replaced_link_was_never_away(tape):
+    """A rotation ends a life whose successor is live already, and leaves that open."""
+    tape.observe(live(), live(), h.LinkReplaced(0, Fault.ROTATED, 3600.0), lost())
+    rotated, last = tape.lives
+    assert (rotated.fault, rotated.back_ms) == (Fault.ROTATED, rotated.ended_ms)
+    assert (last.fault, last.took_s) == (Fault.CONNECTION_LOST, 0.25)
+
+
+def test_links_are_apart(tape):
+    """What one link tries is not the other's."""
+    tape.observe(live(0), live(1), lost(0), lost(1), failed(1))
+    assert [len(life.tried) for life in tape.lives] == [0, 1]
+
+
+def test_a_long_outage_stays_small(tape):
+    """However often the way to fail changes, a record is bounded and counts on."""
+    faults = [Fault.DNS_FAILED, Fault.CONNECT_FAILED]
+    tape.observe(lost(), *[failed(fault=faults[i % 2]) for i in range(100)], live())
+    [life] = tape.lives
+    assert len(life.tried) == MOST_TRIED
+    assert sum(each.times for each in life.tried) == 100
+
+
+def test_flush_keeps_the_counts_of_what_goes_on(tape):
+    """At the end the outage at hand is written with all its attempts."""
+    tape.observe(lost(), *[failed()] * 9)
+    assert tape.lives[0].tried[0].times == 1
+    tape.recorder.flush()
+    assert tape.lives[0].tried[0].times == 9
+
+
+def test_no_secrets(tape):
+    """A ticket in a detail does not get onto the record."""
+    tape.observe(lost(detail="wss://h/ws?ticket=s3cr3t&x=1"))
+    assert "s3cr3t" not in tape.lives[0].detail
+
+
+def test_other_happenings_are_ignored(tape):
+    """Only links are recorded."""
+    tape.observe(h.StormBegan(), h.JournalFaulted(Fault.DISK_FULL, "x"))
+    assert tape.lives == []
