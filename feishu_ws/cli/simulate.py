@@ -6,12 +6,14 @@ import dataclasses
 import json
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
 from feishu_ws.cli.parser import HintedError
 from feishu_ws.cli.render import Paint
+from feishu_ws.cli.scenarios import LIST, SCENARIOS, scenario_table
 from feishu_ws.faults import Exit, Fault, FeishuWsError
 from feishu_ws.happenings import Happening
 from feishu_ws.simulator.happenings import (
@@ -21,20 +23,23 @@ from feishu_ws.simulator.happenings import (
     SimulatedLinkOpened,
 )
 from feishu_ws.simulator.play import play
-from feishu_ws.simulator.scenario import Scenario, load_scenario
+from feishu_ws.simulator.scenario import Scenario, load_scenario, scenario_text
 from feishu_ws.simulator.server import Simulator
 from feishu_ws.simulator.settings import SimulatorSettings
 
 STATS_EVERY_S: Final = 5.0
 LAST_CONFIRMS_S: Final = 3.0  # as long as Feishu waits for one
-SHOWN: Final = (
-    "pushed", "confirmed", "unconfirmed", "refused", "late", "given_up", "links_opened", "resets",
+SHOWN: Final = ("pushed", "confirmed", "unconfirmed", "given_up")
+"""Counts that a line for people always has; --json has all."""
+SHOWN_IF_ANY: Final = (
+    "offline", "refused", "late", "acks_lost", "strays_refused", "links_refused", "links_mute",
 )  # fmt: skip
-"""Counts that a line for people has; --json has all."""
+BROKEN: Final = ("hostile_answers", "bad_ack_flaws", "bad_frames")
+"""Counts by what it was."""
 
 HINTS: Final = {
     Fault.PORT_IN_USE: "name another address with --listen",
-    Fault.CONFIG_INVALID: "name a scenario or a file: feishu-ws simulate --scenario calm",
+    Fault.CONFIG_INVALID: "feishu-ws simulate --scenario list; --scenario tour --show explains every key",
 }
 
 Say = Callable[[str, dict[str, Any]], None]
@@ -42,20 +47,30 @@ Say = Callable[[str, dict[str, Any]], None]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Play a scenario until a signal, or until --events were sent.
+    """Play a scenario until a signal, or until --events were sent; or tell about scenarios.
 
     Raises:
         FeishuWsError: The scenario cannot be read, or the port is taken.
     """
+    try:
+        if args.scenario == LIST:
+            print(json.dumps(SCENARIOS, ensure_ascii=False) if args.json else scenario_table())
+        elif args.show:
+            print(scenario_text(args.scenario), end="")
+        else:
+            _run(args)
+    except FeishuWsError as exc:
+        hint = HINTS.get(exc.fault, exc.spec.hint)
+        raise HintedError(exc.fault, exc.detail, hint) from exc
+    return Exit.OK
+
+
+def _run(args: argparse.Namespace) -> None:
     say = _say_json if args.json else _say_text(Paint(sys.stdout))
     try:
         asyncio.run(_simulate(args, load_scenario(args.scenario), say))
     except ExceptionGroup as group:  # from one of the tasks of a scenario
         raise _first(group) from group
-    except FeishuWsError as exc:
-        hint = HINTS.get(exc.fault, exc.spec.hint)
-        raise HintedError(exc.fault, exc.detail, hint) from exc
-    return Exit.OK
 
 
 def _first(group: ExceptionGroup[Exception]) -> Exception:
@@ -77,7 +92,7 @@ async def _simulate(args: argparse.Namespace, scenario: Scenario, say: Say) -> N
         if args.events and feishu.links:
             with suppress(TimeoutError):
                 await feishu.wait_until_quiet(LAST_CONFIRMS_S)
-        say("summary", feishu.stats.as_dict())
+    say("summary", feishu.stats.as_dict())  # after the last of its links
 
 
 def _settings(args: argparse.Namespace) -> SimulatorSettings:
@@ -92,10 +107,11 @@ def _where(args: argparse.Namespace, feishu: Simulator, scenario: Scenario) -> d
     default = SimulatorSettings().app_secret
     return {
         "scenario": scenario.name,
-        "title": scenario.title,
+        "summary": scenario.summary,
         "domain": feishu.domain,
         "app_id": feishu.settings.app_id,
         "secret": "…" if args.secret else default,
+        "daemon": scenario.daemon,
     }
 
 
@@ -147,8 +163,17 @@ def _say_json(word: str, fields: dict[str, Any]) -> None:
 
 
 def _say_text(paint: Paint) -> Say:
+    began_s = time.monotonic()
+    told: set[str] = set()
+
     def say(word: str, fields: dict[str, Any]) -> None:
-        print(_TEXTS[word](fields, paint), flush=True)
+        if word == "mishap_began" and 0 < fields["every_s"] < STATS_EVERY_S:
+            if fields["kind"] in told:
+                return
+            told.add(fields["kind"])
+        text = _TEXTS[word](fields, paint)
+        when = "" if word in WHOLE else f"{time.monotonic() - began_s:7.1f} s  "
+        print(f"{when}{text}", flush=True)
 
     return say
 
@@ -158,10 +183,11 @@ def _listening(fields: dict[str, Any], paint: Paint) -> str:
         f"FEISHU_WS_APP__DOMAIN={fields['domain']}",
         f"FEISHU_WS_APP__ID={fields['app_id']}",
         f"FEISHU_WS_APP__SECRET={fields['secret']}",
+        *(f"FEISHU_WS_{_in_capitals(key)}={value}" for key, value in fields["daemon"].items()),
     )
     lines = [
         paint(f"simulated Feishu on {fields['domain']}", "bold"),
-        f"scenario {fields['scenario']}: {fields['title']}",
+        f"scenario {fields['scenario']}: {fields['summary']}",
         "point a daemon at it:",
         *(f"  {line} \\" for line in env),
         "  feishu-ws run",
@@ -169,12 +195,32 @@ def _listening(fields: dict[str, Any], paint: Paint) -> str:
     return "\n".join(lines)
 
 
+def _in_capitals(key: str) -> str:
+    """Return how a setting such as `upstream.settled_s` is called in the environment."""
+    return key.replace(".", "__").upper()
+
+
 def _counts(fields: dict[str, Any], _: Paint) -> str:
     links = f"links {fields['links']}  " if "links" in fields else "in all: "
-    flaws = fields.get("bad_ack_flaws")
-    more = f"  bad confirmations {flaws}" if flaws else ""
-    return links + "  ".join(f"{name} {fields[name]}" for name in SHOWN) + more
+    counted = [(name, fields[name]) for name in SHOWN]
+    counted += [(name, fields[name]) for name in SHOWN_IF_ANY if fields[name]]
+    text = links + "  ".join(f"{name} {count}" for name, count in counted)
+    for name in BROKEN:
+        if fields[name]:
+            found = ", ".join(f"{what} {count}" for what, count in fields[name].items())
+            text += f"  {name} ({found})"
+    return text
 
+
+def _mishap(fields: dict[str, Any], paint: Paint) -> str:
+    lasts = f"for {fields['for_s']:g} s" if fields["for_s"] else ""
+    again = f"every {fields['every_s']:g} s" if 0 < fields["every_s"] < STATS_EVERY_S else ""
+    told = " ".join(filter(None, (fields["kind"], fields["detail"], lasts, again)))
+    return paint(f"mishap: {told}", "bad")
+
+
+WHOLE: Final = frozenset({"listening", "summary"})
+"""What is told without saying when."""
 
 _TEXTS: Final[dict[str, Callable[[dict[str, Any], Paint], str]]] = {
     "listening": _listening,
@@ -182,6 +228,6 @@ _TEXTS: Final[dict[str, Callable[[dict[str, Any], Paint], str]]] = {
     "summary": _counts,
     "link_opened": lambda f, p: p(f"link {f['link']} opened, {f['links']} open", "good"),
     "link_closed": lambda f, p: p(f"link {f['link']} closed, {f['links']} open", "warn"),
-    "mishap_began": lambda f, p: p(f"mishap: {f['kind']}", "bad"),
+    "mishap_began": _mishap,
     "mishap_ended": lambda f, p: p(f"mishap over: {f['kind']}", "good"),
 }

@@ -134,38 +134,6 @@ def url_preview(serial: int, origin: Origin) -> dict[str, Any]:
     }
 
 
-def application_created(serial: int, origin: Origin) -> dict[str, Any]:
-    """Return that an app was made in the tenant."""
-    return {
-        "operator_id": origin.user_id(serial),
-        "app_id": "cli_" + origin.token("app", serial)[:16],
-        "name": "Expense bot",
-        "description": "",
-        "avatar": "https://example.com/avatar.png",
-        "app_scene_type": 0,
-        "primary_language": "zh_cn",
-        "create_source": "developer_console",
-    }
-
-
-def application_visibility(serial: int, origin: Origin) -> dict[str, Any]:
-    """Return that more people may use the app."""
-    return {"users": [{"user_id": origin.user_id(serial)}], "source": 1}
-
-
-def application_version_audit(serial: int, origin: Origin) -> dict[str, Any]:
-    """Return that a version of an app was approved."""
-    return {
-        "operator_id": origin.user_id(serial),
-        "version_id": "oav_" + origin.token("version", serial),
-        "creator_id": origin.user_id(serial + 1),
-        "app_id": origin.app_id,
-        "operation": "audited",
-        "remark": "",
-        "audit_source": "administrator",
-    }
-
-
 CHAT_BODIES: Final[dict[str, Body]] = {
     "im.message.message_read_v1": message_read,
     "im.message.recalled_v1": message_recalled,
@@ -180,9 +148,6 @@ CHAT_BODIES: Final[dict[str, Body]] = {
     "im.chat.member.user.withdrawn_v1": user_membership,
     "im.chat.access_event.bot_p2p_chat_entered_v1": p2p_chat_entered,
     "application.bot.menu_v6": bot_menu,
-    "application.application.created_v6": application_created,
-    "application.application.visibility.added_v6": application_visibility,
-    "application.application.app_version.audit_v6": application_version_audit,
 }
 
 CALLBACK_BODIES: Final[dict[str, Body]] = {

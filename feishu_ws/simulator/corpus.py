@@ -1,14 +1,15 @@
 """Sample payloads of everything Feishu is known to send, by name.
 
-Names are event types, `message.KIND` for the kinds of messages, and `v1.TYPE` for
-schema 1.0. Ids follow from the serial number and the origin's run; times are now.
+Names are event types, `message.KIND` for the kinds of messages, `v1.TYPE` for schema
+1.0, and `odd.WHAT` for what no honest Feishu sends. Ids follow from the serial number
+and the origin's run; times are now.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from feishu_ws.simulator.apps import APP_BODIES
 from feishu_ws.simulator.chats import CALLBACK_BODIES, CHAT_BODIES, Body
 from feishu_ws.simulator.envelopes import (
     group_message,
@@ -19,13 +20,15 @@ from feishu_ws.simulator.envelopes import (
     wrap_v1,
     wrap_v2,
 )
+from feishu_ws.simulator.meetings import MEETING_BODIES
 from feishu_ws.simulator.messages import CONTENTS
+from feishu_ws.simulator.odd import ODD, Make
 from feishu_ws.simulator.office import OFFICE_BODIES, V1_BODIES
 from feishu_ws.simulator.origin import Origin
 
 __all__ = ["SAMPLES", "Origin", "Sample", "sample", "text_message"]
 
-Make = Callable[[int, Origin], bytes]
+BODIES: Final = CHAT_BODIES | APP_BODIES | OFFICE_BODIES | MEETING_BODIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,12 @@ class Sample:
     Attributes:
         make: Returns the payload with a serial number.
         is_callback: Its sender waits for an answer, and it is never sent again.
+        is_honest: Feishu sends such things.
     """
 
     make: Make
     is_callback: bool = False
+    is_honest: bool = True
 
 
 def _v2(event_type: str, body: Body) -> Make:
@@ -67,13 +72,14 @@ def _samples() -> dict[str, Sample]:
         "message.text.thread": Sample(threaded_text),
         "message.text.load": Sample(lambda serial, origin: text_message(serial, origin=origin)),
     }
-    events = {kind: Sample(_v2(kind, body)) for kind, body in (CHAT_BODIES | OFFICE_BODIES).items()}
+    events = {kind: Sample(_v2(kind, body)) for kind, body in BODIES.items()}
     callbacks = {
         kind: Sample(_callback(kind, body), is_callback=True)
         for kind, body in CALLBACK_BODIES.items()
     }
     v1 = {f"v1.{kind}": Sample(_v1(kind, body)) for kind, body in V1_BODIES.items()}
-    return messages | events | callbacks | v1
+    odd = {f"odd.{what}": Sample(make, is_honest=False) for what, make in ODD.items()}
+    return messages | events | callbacks | v1 | odd
 
 
 SAMPLES: Final[dict[str, Sample]] = _samples()

@@ -17,6 +17,8 @@ import msgspec
 from aiohttp import web
 
 from feishu_ws.clock import Clock
+from feishu_ws.simulator.answers import SHAPES
+from feishu_ws.simulator.link import reset
 from feishu_ws.simulator.settings import SimulatorSettings
 from feishu_ws.simulator.stats import SimulatorStats
 from feishu_ws.simulator.transmission import format_uuid
@@ -81,9 +83,9 @@ class Refusal:
         return web.Response(status=self.status, body=self.body, headers=self.headers)
 
 
-def refuse_body(code: int, message: str | None = None) -> bytes:
+def refuse_body(code: int, message: str = "") -> bytes:
     """Return the body of a discovery that is refused with Feishu's `code`."""
-    text = MESSAGES.get(code, "refused") if message is None else message
+    text = message or MESSAGES.get(code, "refused")
     return msgspec.json.encode({"code": code, "msg": text, "data": {"URL": ""}})
 
 
@@ -111,8 +113,13 @@ class Door:
 
     Attributes:
         answer: Scripted answers of discovery.
-        hang_s: Scripted seconds that discovery takes.
+        shape: Scripted ways to garble its ordinary answer, by name in `answers.SHAPES`.
+        hang_s: Scripted seconds until discovery answers.
+        drip_s: Scripted seconds over which its body comes, byte by byte.
+        drop: Scripted resets in place of an answer.
         refusal: Scripted refusals of the handshake.
+        handshake_hang_s: Scripted seconds until the handshake is answered.
+        max_connections: Links per app from now on; live ones stay.
         date_offset_s: How far the `Date` of discovery is off this machine's clock.
     """
 
@@ -125,17 +132,31 @@ class Door:
         self._clock = clock
         self._tickets: OrderedDict[str, _Ticket] = OrderedDict()
         self.answer: Scripted[Refusal] = Scripted()
+        self.shape: Scripted[str] = Scripted()
         self.hang_s: Scripted[float] = Scripted()
+        self.drip_s: Scripted[float] = Scripted()
+        self.drop: Scripted[bool] = Scripted()
         self.refusal: Scripted[Refusal] = Scripted()
+        self.handshake_hang_s: Scripted[float] = Scripted()
+        self.max_connections = settings.max_connections
         self.date_offset_s = 0.0
 
-    async def discover(self, request: web.Request, authority: str) -> web.Response:
+    # -- discovery -----------------------------------------------------------------------
+
+    async def discover(self, request: web.Request, authority: str) -> web.StreamResponse:
         """Answer a request for an endpoint; `authority` is our HOST:PORT."""
         self._stats.discoveries += 1
         body = await request.read()
         hang_s = self.hang_s.take()
         if hang_s is not None:
             await self._clock.sleep(hang_s)
+        if self.drop.take() and request.transport is not None:
+            reset(request.transport)
+        response = self._respond(body, authority)
+        drip_s = self.drip_s.take()
+        return response if drip_s is None else await self._drip(request, response, drip_s)
+
+    def _respond(self, body: bytes, authority: str) -> web.Response:
         scripted = self.answer.take()
         response = scripted.respond() if scripted else self._answer(body, authority)
         response.force_close()  # or an outage would end at a connection kept alive
@@ -145,13 +166,26 @@ class Door:
             )
         return response
 
+    async def _drip(
+        self, request: web.Request, whole: web.Response, seconds: float
+    ) -> web.StreamResponse:
+        body = whole.body if isinstance(whole.body, bytes) else b""
+        response = web.StreamResponse(status=whole.status, headers=whole.headers)
+        response.content_length = len(body)
+        response.force_close()
+        await response.prepare(request)
+        for octet in body:
+            await self._clock.sleep(seconds / len(body))
+            await response.write(bytes((octet,)))
+        return response
+
     def _answer(self, body: bytes, authority: str) -> web.Response:
         try:
             shown = msgspec.json.decode(body, type=_Credentials)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return web.Response(status=400, text="expected JSON with AppID and AppSecret")
         code = self._check(shown)
-        answer = refuse_body(code) if code else self._endpoint(authority)
+        answer = refuse_body(code) if code else self._accept(authority)
         return web.Response(body=answer, content_type="application/json")
 
     def _check(self, shown: _Credentials) -> int:
@@ -160,11 +194,15 @@ class Door:
         secret = self._settings.app_secret.encode()
         return 0 if hmac.compare_digest(shown.AppSecret.encode(), secret) else SECRET_INVALID
 
-    def _endpoint(self, authority: str) -> bytes:
+    def _accept(self, authority: str) -> bytes:
+        answer, shape = self._endpoint(authority), self.shape.take()
+        return msgspec.json.encode(answer) if shape is None else SHAPES[shape](answer)
+
+    def _endpoint(self, authority: str) -> dict[str, object]:
         data: dict[str, object] = {"URL": self._issue(authority)}
         if self._settings.client_config is not None:
             data["ClientConfig"] = dict(self._settings.client_config)
-        return msgspec.json.encode({"code": 0, "msg": "ok", "data": data})
+        return {"code": 0, "msg": "ok", "data": data}
 
     def _issue(self, authority: str) -> str:
         ticket = format_uuid(self._rng.getrandbits(128))
@@ -179,6 +217,14 @@ class Door:
             f"ws://{authority}{WEBSOCKET_PATH}?fpid=493&aid=552564&device_id={device_id}"
             f"&access_key={access_key}&service_id={self._settings.service_id}&ticket={ticket}"
         )
+
+    # -- handshake -----------------------------------------------------------------------
+
+    async def hold(self) -> None:
+        """Keep a handshake waiting, if that is what is scripted."""
+        hang_s = self.handshake_hang_s.take()
+        if hang_s is not None:
+            await self._clock.sleep(hang_s)
 
     def admit(self, query: Mapping[str, str], links: int) -> Refusal | None:
         """Judge a handshake; None lets it in and uses up its ticket.
@@ -196,6 +242,6 @@ class Door:
         shown = _Ticket(query.get("device_id", ""), query.get("access_key", ""))
         if shown != ticket or query.get("service_id") != str(self._settings.service_id):
             return refuse_handshake("device_id, access_key or service_id differs")
-        if links >= self._settings.max_connections:
+        if links >= self.max_connections:
             return refuse_handshake(MESSAGES[CONNECTION_LIMIT], CONNECTION_LIMIT)
         return None

@@ -29,10 +29,18 @@ class SimulatedLinkClosed(Happening):
 
 @dataclass(frozen=True, slots=True)
 class MishapBegan(Happening):
-    """A scenario did something to the client."""
+    """A scenario did something to the client.
+
+    Attributes:
+        for_s: How long it lasts; 0: it is over already, or lasts to the end.
+        detail: What it does in particular, such as `code=1001`.
+        every_s: How often it comes; 0: once.
+    """
 
     kind: str
     for_s: float = 0.0
+    detail: str = ""
+    every_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

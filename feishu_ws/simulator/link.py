@@ -15,12 +15,8 @@ from typing import Final
 
 from aiohttp import WSMessage, WSMsgType, web
 
+from feishu_ws.simulator.octets import BINARY, PONG, TEXT, encode_header
 from feishu_ws.simulator.settings import SimulatorSettings
-
-TEXT: Final = 0x1
-BINARY: Final = 0x2
-PONG: Final = 0xA
-FIN: Final = 0x80
 
 Receive = Callable[["Link", WSMessage], None]
 """Told of every text and binary message."""
@@ -41,13 +37,13 @@ HANGUP: Final = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0
 """The peer closed or reset, seen without reading. POLLRDHUP is Linux only."""
 
 
-def encode_header(opcode: int, length: int) -> bytes:
-    """Return the header of an unmasked, unfragmented WebSocket frame. Source: RFC 6455 5.2."""
-    if length < 126:
-        return bytes((FIN | opcode, length))
-    if length < 65536:
-        return struct.pack("!BBH", FIN | opcode, 126, length)
-    return struct.pack("!BBQ", FIN | opcode, 127, length)
+def reset(transport: asyncio.Transport) -> None:
+    """End a TCP connection with RST."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None and not transport.is_closing():
+        # on, 0 s: the kernel discards what is unsent and sends RST instead of FIN
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 class Link:
@@ -81,7 +77,7 @@ class Link:
         self.condition = Condition.LIVE
         self._socket = socket_
         self._transport = transport
-        self._unsent_bytes = settings.unsent_bytes
+        self._unsent_max = settings.unsent_bytes
         self._outbox: list[bytes] = []
         self._gone = asyncio.Event()
         self._notices_close = True
@@ -119,7 +115,7 @@ class Link:
         if not outbox or self._transport.is_closing():
             return
         self._transport.write(b"".join(outbox))
-        if self._transport.get_write_buffer_size() > self._unsent_bytes:
+        if self._transport.get_write_buffer_size() > self._unsent_max:
             self.reset()
 
     async def read(self, receive: Receive) -> None:
@@ -138,6 +134,12 @@ class Link:
         if self._closing is not None:
             await self._closing
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What the client has not taken yet, beyond what the kernel holds."""
+        waiting = sum(len(data) for data in self._outbox)
+        return waiting + self._transport.get_write_buffer_size()
+
     def note_gone(self) -> None:
         """Mark the link as ended; it takes nothing any more."""
         self.condition = Condition.GONE
@@ -152,11 +154,21 @@ class Link:
             return
         self.was_reset = True
         self.note_gone()
-        connection = self._transport.get_extra_info("socket")
-        if connection is not None and not self._transport.is_closing():
-            # on, 0 s: the kernel discards what is unsent and sends RST instead of FIN
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+        reset(self._transport)
+
+    def hang_up(self) -> None:
+        """End the TCP connection in good order, without a close frame."""
+        if self.condition is not Condition.LIVE:
+            return
+        self._flush()
+        self.note_gone()
+        self._transport.close()
+
+    def violate(self, octets: bytes) -> None:
+        """Send octets that break the WebSocket protocol; a client has to end the link."""
+        if self.condition is Condition.LIVE:
+            self._flush()
+            self._transport.write(octets)
 
     def close(self, code: int = 1000, reason: str = "bye") -> None:
         """Close in good order; the default is what Feishu was seen to send."""

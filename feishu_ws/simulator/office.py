@@ -1,4 +1,4 @@
-"""Bodies of events about approvals, people, documents, calendars, meetings and tasks.
+"""Bodies of events about approvals, people, documents, calendars and tasks.
 
 Source of the fields: lark-oapi 1.7.5 api/*/model (`P2*Data`). Values are invented.
 """
@@ -60,6 +60,38 @@ def approval_v1(serial: int, origin: Origin) -> dict[str, Any]:
         "status": "PENDING",
         "operate_time": str(origin.now_ms()),
         "uuid": "",
+    }
+
+
+def approval_task_v1(serial: int, origin: Origin) -> dict[str, Any]:
+    """Return the older event about a step of an application (schema 1.0)."""
+    person = origin.user_id(serial)
+    return approval_v1(serial, origin) | {
+        "task_id": str(7_300_000_000_000_000_000 + serial),
+        "open_id": person["open_id"],
+        "user_id": person["user_id"],
+        "custom_key": "",
+        "def_key": origin.token("step", serial % 4),
+        "extra": "",
+    }
+
+
+def leave_v1(serial: int, origin: Origin) -> dict[str, Any]:
+    """Return a leave that was granted; times in s, and once more as local text."""
+    person, start_s = origin.user_id(serial), origin.now_ms() // 1000
+    return {
+        "instance_code": origin.token("instance", serial).upper(),
+        "employee_id": person["user_id"],
+        "user_id": person["user_id"],
+        "open_id": person["open_id"],
+        "start_time": start_s,
+        "end_time": start_s + 3600,
+        "leave_type": "年假",
+        "leave_unit": 1,
+        "leave_start_time": "2026-03-20 09:00:00",
+        "leave_end_time": "2026-03-20 18:00:00",
+        "leave_interval": 28_800,
+        "leave_reason": "家里有事",
     }
 
 
@@ -161,6 +193,20 @@ def file_members(serial: int, origin: Origin) -> dict[str, Any]:
     }
 
 
+def file_wanted(serial: int, origin: Origin) -> dict[str, Any]:
+    """Return that people ask to be given a document."""
+    return _document(serial, origin, "docx") | {
+        "operator_id": origin.user_id(serial),
+        "approver_id": origin.user_id(serial + 1),
+        "application_user_list": [origin.user_id(serial)],
+        "application_chat_list": [],
+        "application_department_list": [],
+        "application_remark": "请给我阅读权限",
+        "permission": "view",
+        "subscriber_ids": [origin.user_id(serial + 1)],
+    }
+
+
 def _table(serial: int, origin: Origin, actions: list[dict[str, Any]]) -> dict[str, Any]:
     return _document(serial, origin, "bitable") | {
         "table_id": "tbl" + origin.token("table", serial % 4)[:13],
@@ -241,25 +287,6 @@ def calendar_event(serial: int, origin: Origin) -> dict[str, Any]:
     }
 
 
-def meeting(serial: int, origin: Origin) -> dict[str, Any]:
-    """Return a meeting that began, ended, or was joined."""
-    host = {"id": origin.user_id(serial), "user_role": 1, "user_type": 1}
-    return {
-        "meeting": {
-            "id": str(6_911_188_411_934_433_028 + serial),
-            "topic": "Weekly",
-            "meeting_no": f"{235812466 + serial % 1000}",
-            "meeting_source": 1,
-            "start_time": str(origin.now_ms() // 1000),
-            "end_time": "",
-            "host_user": host,
-            "owner": host,
-            "calendar_event_id": "",
-        },
-        "operator": host,
-    }
-
-
 def task_updated(serial: int, origin: Origin) -> dict[str, Any]:
     """Return that a task changed."""
     return {"task_id": origin.token("task", serial), "obj_type": 1}
@@ -291,35 +318,6 @@ def task_access(serial: int, origin: Origin) -> dict[str, Any]:
     return {"event_types": ["task_summary_update"], "task_guid": origin.token("task", serial)}
 
 
-def minute(serial: int, origin: Origin) -> dict[str, Any]:
-    """Return that the minutes of a meeting are ready."""
-    return {
-        "minute_token": "obcn" + origin.token("minute", serial)[:20],
-        "minute_source": {"source_type": "meeting", "source_entity_id": str(serial)},
-        "subscriber_ids": [origin.user_id(serial)],
-    }
-
-
-def room(serial: int, origin: Origin) -> dict[str, Any]:
-    """Return a meeting room that changed."""
-    return {"room_name": "VIP Room", "room_id": "omm_" + origin.token("room", serial % 8)}
-
-
-def ticket(serial: int, origin: Origin) -> dict[str, Any]:
-    """Return a ticket of the help desk."""
-    guest = {"id": origin.user_id(serial), "name": origin.person(serial)}
-    return {
-        "ticket_id": str(6_626_871_355_780_366_000 + serial),
-        "helpdesk_id": str(6_939_771_743_531_696_000 + serial % 4),
-        "guest": guest,
-        "stage": 1,
-        "status": 1,
-        "created_at": origin.now_ms(),
-        "channel": 0,
-        "chat_id": origin.chat_id(serial),
-    }
-
-
 OFFICE_BODIES: Final[dict[str, Body]] = {
     "approval.approval.updated_v4": approval_updated,
     "approval.instance.status_changed_v4": approval_instance,
@@ -339,6 +337,7 @@ OFFICE_BODIES: Final[dict[str, Body]] = {
     "drive.file.created_in_folder_v1": file_created,
     "drive.file.permission_member_added_v1": file_members,
     "drive.file.permission_member_removed_v1": file_members,
+    "drive.file.permission_member_applied_v1": file_wanted,
     "drive.file.bitable_record_changed_v1": record_changed,
     "drive.file.bitable_field_changed_v1": field_changed,
     "drive.notice.comment_add_v1": comment_added,
@@ -346,20 +345,16 @@ OFFICE_BODIES: Final[dict[str, Body]] = {
     "calendar.calendar.acl.created_v4": calendar_acl,
     "calendar.calendar.acl.deleted_v4": calendar_acl,
     "calendar.calendar.event.changed_v4": calendar_event,
-    "vc.meeting.meeting_started_v1": meeting,
-    "vc.meeting.meeting_ended_v1": meeting,
-    "vc.meeting.join_meeting_v1": meeting,
     "task.task.updated_v1": task_updated,
     "task.task.comment.updated_v1": task_comment,
     "task.task.update_tenant_v1": task_of_tenant,
     "task.task.update_user_access_v2": task_access,
-    "minutes.minute.generated_v1": minute,
-    "meeting_room.meeting_room.updated_v1": room,
-    "helpdesk.ticket.created_v1": ticket,
 }
 
 V1_BODIES: Final[dict[str, Body]] = {
     "approval_instance": approval_v1,
+    "approval_task": approval_task_v1,
+    "leave_approvalV2": leave_v1,
     "p2p_chat_create": p2p_chat_create_v1,
 }
-"""Schema 1.0. Source of the names: LangBot issue 1347, Feishu docs "审批事件"."""
+"""Schema 1.0. Source: LangBot issue 1347, Feishu docs "审批事件"; not seen live."""

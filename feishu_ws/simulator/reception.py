@@ -9,6 +9,7 @@ from aiohttp import WSMessage, WSMsgType
 
 from feishu_ws.clock import Clock
 from feishu_ws.simulator.confirmation import Finding, check_biz_rt, compare_echo, read_answer
+from feishu_ws.simulator.hostile import HOSTILE
 from feishu_ws.simulator.link import Link
 from feishu_ws.simulator.redelivery import Attempt, Redelivery
 from feishu_ws.simulator.settings import SimulatorSettings
@@ -19,7 +20,13 @@ from feishu_ws.wire.pbbp2_pb2 import Frame
 PongConfig = Mapping[str, object] | bytes | None
 """ClientConfig of pongs: an object, bytes as they are (none: no payload), None: no pong."""
 
+REFUSED: Final = 500
 SHOWN: Final = 120  # characters of a client's own words kept in a record
+
+
+def ordinary_pong(settings: SimulatorSettings) -> PongConfig:
+    """Return what pongs carry unless told otherwise."""
+    return b"" if settings.client_config is None else dict(settings.client_config)
 
 
 class Reception:
@@ -27,6 +34,7 @@ class Reception:
 
     Attributes:
         pong_config: What pongs carry from now on.
+        lost_share: Share of confirmations (0-1) that get lost on their way here.
     """
 
     def __init__(
@@ -42,8 +50,8 @@ class Reception:
         self._book = book
         self._rng = rng
         self._clock = clock
-        config = settings.client_config
-        self.pong_config: PongConfig = b"" if config is None else dict(config)
+        self.pong_config: PongConfig = ordinary_pong(settings)
+        self.lost_share = 0.0
 
     def receive(self, link: Link, message: WSMessage) -> None:
         """Handle one WebSocket message."""
@@ -78,6 +86,8 @@ class Reception:
             self._judge(link, frame, message_id, now_s)
         elif kind == PING:
             self._answer_ping(link, frame)
+        elif any(header.value.startswith(HOSTILE) for header in frame.headers):
+            self._note_hostile(frame)
         else:
             self._stats.bad_frames["unknown"] += 1
 
@@ -86,8 +96,13 @@ class Reception:
         self._stats.pings += 1
         if frame.service != self._settings.service_id:
             self._stats.bad_frames["ping_service"] += 1
+        if link.answers_pings:
+            self.send_pong(link)
+
+    def send_pong(self, link: Link) -> None:
+        """Send a pong, asked for or not, unless there are none at the moment."""
         config = self.pong_config
-        if not link.answers_pings or config is None:
+        if config is None:
             return
         payload = config if isinstance(config, bytes) else msgspec.json.encode(config)
         link.send_raw(encode_pong(self._settings.service_id, payload))
@@ -95,16 +110,28 @@ class Reception:
     # -- confirmations -------------------------------------------------------------------
 
     def _judge(self, link: Link, frame: Frame, message_id: str, now_s: float) -> None:
+        if message_id.startswith(HOSTILE):
+            self._note_hostile(frame)
+            return
+        if self.lost_share and self._rng.random() < self.lost_share:
+            self._stats.acks_lost += 1
+            return
         attempt = self._book.find(message_id)
         if attempt is None:
             self._reject(message_id, [(Flaw.UNKNOWN_MESSAGE, "not sent, or forgotten")])
             return
         code, data, findings = read_answer(frame.payload)
+        if code == REFUSED and frame.SeqID in attempt.strays:
+            self._stats.strays_refused += 1
+            return
         findings += self._check(link, attempt, frame)
         if findings:
             self._reject(message_id, findings)
         if code and all(flaw in TOLERATED for flaw, _ in findings):
             self._book.answer(attempt, code, data, now_s)
+
+    def _note_hostile(self, frame: Frame) -> None:
+        self._stats.hostile_answers[read_answer(frame.payload)[0]] += 1
 
     def _check(self, link: Link, attempt: Attempt, frame: Frame) -> list[Finding]:
         if attempt.seq_id is None:

@@ -24,7 +24,9 @@ HEAP_SLACK: Final = 1024  # late confirmations leave entries behind; then they a
 class Attempt:
     """One transmission of a delivery, until it is answered."""
 
-    __slots__ = ("answered", "delivery", "echo", "link", "message_id", "sent_s", "seq_id")
+    __slots__ = (
+        "answered", "delivery", "echo", "link", "message_id", "sent_s", "seq_id", "strays",
+    )  # fmt: skip
 
     def __init__(self, delivery: Delivery, link: int, sending: Transmission, sent_s: float) -> None:
         self.delivery = delivery
@@ -32,6 +34,7 @@ class Attempt:
         self.message_id = sending.message_id
         self.seq_id = sending.seq_id
         self.echo = sending.echo
+        self.strays = sending.strays
         self.sent_s = sent_s
         self.answered = False
 

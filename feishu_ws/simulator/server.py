@@ -19,12 +19,13 @@ import msgspec
 from aiohttp import web
 
 from feishu_ws.clock import Clock, SystemClock
-from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.faults import FeishuWsError
 from feishu_ws.happenings import Observer, ignore
 from feishu_ws.simulator.delivery import Delivery, Watch
 from feishu_ws.simulator.door import DISCOVERY_PATH, WEBSOCKET_PATH, Door, Refusal, refuse_body
 from feishu_ws.simulator.happenings import SimulatedLinkClosed, SimulatedLinkOpened
 from feishu_ws.simulator.link import Link
+from feishu_ws.simulator.listener import Listener
 from feishu_ws.simulator.origin import Origin
 from feishu_ws.simulator.reception import PongConfig, Reception
 from feishu_ws.simulator.redelivery import Attempt, Redelivery
@@ -38,7 +39,6 @@ TICK_S: Final = (
 )
 CLOSE_TIMEOUT_S: Final = 1.0  # for the client's half of a close handshake
 SHUTDOWN_S: Final = 0.1  # for handlers that hang on purpose, before they are cancelled
-LISTEN_BACKLOG: Final = 128
 
 
 class Simulator:
@@ -70,9 +70,8 @@ class Simulator:
         self._links: dict[int, Link] = {}
         self._opened = 0
         self._changed = asyncio.Event()
-        self._port = self.settings.port
         self._runner: web.AppRunner | None = None
-        self._listener: asyncio.Server | None = None
+        self._listener = Listener(self.settings.host, self.settings.port)
         self._clockwork: asyncio.Task[None] | None = None
 
     # -- life ----------------------------------------------------------------------------
@@ -125,36 +124,22 @@ class Simulator:
         Raises:
             FeishuWsError: `port_in_use`, the port cannot be bound.
         """
-        if self._listener is not None or self._runner is None or self._runner.server is None:
-            return
-        loop, host = asyncio.get_running_loop(), self.settings.host
-        try:
-            self._listener = await loop.create_server(
-                self._runner.server, host, self._port, backlog=LISTEN_BACKLOG, reuse_address=True
-            )
-        except OSError as exc:
-            where = f"{host}:{self._port}"
-            raise FeishuWsError(
-                Fault.PORT_IN_USE, f"simulator: cannot listen on {where}: {exc.strerror or exc}"
-            ) from exc
-        self._port = self._listener.sockets[0].getsockname()[1]
+        if self._runner is not None and self._runner.server is not None:
+            await self._listener.open(self._runner.server)
 
     async def stop_listening(self) -> None:
         """Refuse connections from now on; live links stay."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        self._listener.close()
 
     @property
     def port(self) -> int:
         """The port listened on, also while not listening."""
-        return self._port
+        return self._listener.port
 
     @property
     def authority(self) -> str:
         """HOST:PORT."""
-        host = self.settings.host
-        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
+        return self._listener.authority
 
     @property
     def domain(self) -> str:
@@ -234,6 +219,18 @@ class Simulator:
 
     # -- links ---------------------------------------------------------------------------
 
+    def send_raw(self, data: bytes | str, link: Link | None = None) -> int:
+        """Send one message as it is on `link`, or on every live one; return on how many."""
+        reached = [link] if link is not None else self.links
+        for each in reached:
+            each.send_raw(data)
+        return len(reached)
+
+    def send_pongs(self) -> None:
+        """Send every live link a pong that it did not ask for."""
+        for link in self.links:
+            self._reception.send_pong(link)
+
     @property
     def links(self) -> list[Link]:
         """Links that Feishu would pick for an event, oldest first."""
@@ -280,6 +277,15 @@ class Simulator:
     def pong_config(self, config: PongConfig) -> None:
         self._reception.pong_config = config
 
+    @property
+    def lost_ack_share(self) -> float:
+        """Share of confirmations (0-1) that get lost on their way here."""
+        return self._reception.lost_share
+
+    @lost_ack_share.setter
+    def lost_ack_share(self, share: float) -> None:
+        self._reception.lost_share = share
+
     def refuse_discovery(
         self, code: int = 0, *, http_status: int = 200, times: int | None = None
     ) -> None:
@@ -301,8 +307,10 @@ class Simulator:
 
     def accept_discovery(self) -> None:
         """Answer discovery as usual, and at once."""
-        self.door.answer.clear()
+        for script in (self.door.answer, self.door.shape, self.door.drop):
+            script.clear()
         self.door.hang_s.clear()
+        self.door.drip_s.clear()
 
     def hang_discovery(self, seconds: float, times: int | None = None) -> None:
         """Take so long to answer discovery."""
@@ -318,15 +326,17 @@ class Simulator:
         self.door.refusal.set(Refusal(status, headers=headers), times)
 
     def accept_handshake(self) -> None:
-        """Let those with a ticket in."""
+        """Let those with a ticket in, and at once."""
         self.door.refusal.clear()
+        self.door.handshake_hang_s.clear()
 
     # -- inside --------------------------------------------------------------------------
 
-    async def _discover(self, request: web.Request) -> web.Response:
+    async def _discover(self, request: web.Request) -> web.StreamResponse:
         return await self.door.discover(request, self.authority)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        await self.door.hold()
         refusal = self.door.admit(request.query, len(self.links))
         if refusal is not None:
             self.stats.links_refused += 1
@@ -369,6 +379,13 @@ class Simulator:
             for delivery in self._book.pop_due(now_s):
                 self._send(delivery, self._pick())
             for link in self.links:
-                if link.is_abandoned() or now_s - link.heard_s > self.settings.idle_s:
-                    link.reset()
+                self._look_after(link, now_s)
             self._changed.set()
+
+    def _look_after(self, link: Link, now_s: float) -> None:
+        settings = self.settings
+        if not link.pings and now_s - link.opened_s > settings.first_ping_s:
+            self.stats.links_mute += 1
+            link.reset()
+        elif link.is_abandoned() or now_s - link.heard_s > settings.idle_s:
+            link.reset()

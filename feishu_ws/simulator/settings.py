@@ -17,6 +17,9 @@ CLIENT_CONFIG: Final[dict[str, int]] = {
 REDELIVERY_S: Final = (15.0, 300.0, 3600.0, 21600.0)
 """Waits before the second to the fifth attempt. Source: Feishu docs "接收事件" (webhook)."""
 
+SERVICE_ID: Final = 33554678
+"""Constant in all samples seen. Source: observed."""
+
 MIB: Final = 1024 * 1024
 
 
@@ -30,14 +33,17 @@ class SimulatorSettings:
         redelivery_s: Waits before each further attempt; empty means a single attempt.
         time_scale: Divides `redelivery_s`; 1000 makes 15 s out of about 4 h.
         max_connections: Links per app. Source: Feishu docs "长连接" (50).
-        client_config: What discovery and pongs carry; None leaves it out of discovery
-            and payload-less pongs are sent.
-        service_id: Constant in all samples seen. Source: observed.
+        client_config: What discovery and pongs carry, in seconds; None leaves it out of
+            discovery and payload-less pongs are sent.
+        service_id: Of the URL; what pings have to carry.
         payload_encoding: Set on data frames unless empty; has to be echoed.
         payload_type: Likewise.
         checked_share: Share of confirmations compared field by field (0-1). Code, SeqID
             and message_id are always checked.
         idle_s: A link that says nothing for so long is forgotten. Source: assumed.
+        first_ping_s: A link whose first ping is not there after so long is reset, and
+            counted. Most clients ping at once, but a Python SDK that reconnects keeps to
+            its old schedule. Source: observed, lark-oapi 1.7.5; the consequence: assumed.
         held_bytes: Payloads kept for redelivery; beyond it the oldest are given up.
         unsent_bytes: A link that takes no more than this is reset.
         keep_log: Remember every event id and whether it was confirmed; grows for ever.
@@ -55,12 +61,13 @@ class SimulatorSettings:
     redelivery_s: tuple[float, ...] = REDELIVERY_S
     time_scale: float = 1.0
     max_connections: int = 50
-    client_config: Mapping[str, int] | None = field(default_factory=lambda: dict(CLIENT_CONFIG))
-    service_id: int = 33554678
+    client_config: Mapping[str, object] | None = field(default_factory=lambda: dict(CLIENT_CONFIG))
+    service_id: int = SERVICE_ID
     payload_encoding: str = ""
     payload_type: str = ""
     checked_share: float = 1.0
     idle_s: float = 300.0
+    first_ping_s: float = 200.0
     held_bytes: int = 256 * MIB
     unsent_bytes: int = 64 * MIB
     keep_log: bool = False

@@ -61,6 +61,7 @@ class SimulatorStats:
     Attributes:
         discoveries: Requests for an endpoint, refused ones included.
         links_refused: Handshakes that were turned away.
+        links_mute: Links cut because no first ping came.
         pushed: Events given to `push`.
         sent: Transmissions of whole events, repeats included.
         offline: Attempts that found no live link.
@@ -71,10 +72,13 @@ class SimulatorStats:
         orphaned: Transmissions whose link died before the answer.
         given_up: Events that ran out of attempts (or of room) without a 200.
         unconfirmed: Events still to be confirmed.
+        acks_lost: Confirmations that a scenario lost on their way here.
+        strays_refused: 500s for parts that were out of range, which are no answer.
         resets: Links cut by the simulator without a close frame.
         bad_acks: The latest confirmations that broke a rule.
         bad_ack_flaws: How often each rule was broken.
         bad_frames: Frames that were neither ping nor confirmation, by reason.
+        hostile_answers: Answers to hostile frames (`hostile.hostile_frames`), by code.
         ack_latency: Seconds from a transmission to its 200.
     """
 
@@ -82,6 +86,7 @@ class SimulatorStats:
     links_opened: int = 0
     links_closed: int = 0
     links_refused: int = 0
+    links_mute: int = 0
     pushed: int = 0
     sent: int = 0
     offline: int = 0
@@ -92,11 +97,14 @@ class SimulatorStats:
     orphaned: int = 0
     given_up: int = 0
     unconfirmed: int = 0
+    acks_lost: int = 0
+    strays_refused: int = 0
     resets: int = 0
     pings: int = 0
     bad_acks: deque[BadAck] = field(default_factory=partial(deque, maxlen=REMEMBERED_BAD_ACKS))
     bad_ack_flaws: Counter[Flaw] = field(default_factory=Counter)
     bad_frames: Counter[str] = field(default_factory=Counter)
+    hostile_answers: Counter[int] = field(default_factory=Counter)
     ack_latency: Histogram = field(default_factory=partial(Histogram, ACK_EDGES_S))
 
     def note_bad_ack(self, bad: BadAck) -> None:
@@ -118,6 +126,7 @@ class SimulatorStats:
             ],
             "bad_ack_flaws": {str(flaw): count for flaw, count in self.bad_ack_flaws.items()},
             "bad_frames": dict(self.bad_frames),
+            "hostile_answers": {str(code): count for code, count in self.hostile_answers.items()},
             "ack_p50_s": quantile(self.ack_latency, 0.5),
             "ack_p99_s": quantile(self.ack_latency, 0.99),
         }

@@ -17,6 +17,12 @@ from feishu_ws.wire.pbbp2_pb2 import Frame
 TIMESTAMP: Final = "timestamp"
 INSTANCE_ID: Final = "instance_id"
 
+NO_SEQS: Final = ("-1", "4294967296", "one", "")
+"""No numbers of parts, whatever their sum; besides those that are just too large."""
+STRAY: Final = b"no part of this"
+
+Headers = tuple[tuple[str, str], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -26,6 +32,8 @@ class Split:
         shuffle: Parts go out in random order.
         duplicates: How many parts go out twice.
         drop: How many parts are left out of the first transmission; repeats are whole.
+        empty: How many parts carry nothing; the others carry everything.
+        out_of_range: How many frames with a number that no part has go out besides.
 
     Raises:
         FeishuWsError: `config_invalid`, fewer than one part, or nothing left to send.
@@ -35,14 +43,24 @@ class Split:
     shuffle: bool = False
     duplicates: int = 0
     drop: int = 0
+    empty: int = 0
+    out_of_range: int = 0
 
     def __post_init__(self) -> None:
-        if self.parts < 1 or self.duplicates < 0 or not 0 <= self.drop < max(self.parts, 2):
-            raise FeishuWsError(
-                Fault.CONFIG_INVALID,
-                f"split: saw {self.parts} parts, {self.duplicates} duplicates, {self.drop} dropped; "
-                "expected at least 1 part and at least one of several left",
-            )
+        self._require("parts", 1)
+        self._require("duplicates", 0)
+        self._require("out_of_range", 0)
+        self._require("drop", 0, self.parts - 1)
+        self._require("empty", 0, self.parts - 1)
+
+    def _require(self, name: str, least: int, most: int | None = None) -> None:
+        seen = getattr(self, name)
+        if seen >= least and (most is None or seen <= most):
+            return
+        expected = (
+            f"{least} or more" if most is None else f"{least} to {most} of {self.parts} parts"
+        )
+        raise FeishuWsError(Fault.CONFIG_INVALID, f"split: {name} = {seen}, expected {expected}")
 
 
 WHOLE: Final = Split()
@@ -55,12 +73,14 @@ class Transmission(NamedTuple):
         seq_id: Of the part that completes the payload; None if parts are missing.
         echo: That part without its payload, serialized: what a confirmation has to repeat.
         frames: Serialized frames in the order they go out.
+        strays: SeqIDs of frames that are no part; a client may refuse each of them.
     """
 
     message_id: str
     seq_id: int | None
     echo: bytes
     frames: list[bytes]
+    strays: frozenset[int] = frozenset()
 
 
 class FrameMaker:
@@ -89,19 +109,29 @@ class FrameMaker:
         self._log_id += 1
         order = arrange(split, self._rng, first=first) if split.parts > 1 else [0]
         completing = find_completing(order, split.parts)
-        pieces = cut(payload, split.parts)
+        pieces = cut(payload, split.parts, draw_empty(split, self._rng))
         seq_id, echo, frames = None, b"", []
         for index, seq in enumerate(order):
-            frame = self._frame(headers, seq)
+            frame = self._frame(headers, str(seq))
             if index == completing:
                 seq_id, echo = frame.SeqID, frame.SerializeToString()
             frame.payload = pieces[seq]
             frames.append(frame.SerializeToString())
-        return Transmission(message_id, seq_id, echo, frames)
+        strays = self._scatter(frames, headers, split) if split.out_of_range else frozenset()
+        return Transmission(message_id, seq_id, echo, frames, strays)
 
-    def _headers(
-        self, kind: str, parts: int, wall_ms: int
-    ) -> tuple[str, tuple[tuple[str, str], ...]]:
+    def _scatter(self, frames: list[bytes], headers: Headers, split: Split) -> frozenset[int]:
+        """Put frames that are no part in between; return their SeqIDs."""
+        seqs = (str(split.parts), str(split.parts + 1), *NO_SEQS)
+        strays = set()
+        for _ in range(split.out_of_range):
+            frame = self._frame(headers, self._rng.choice(seqs))
+            frame.payload = STRAY
+            strays.add(frame.SeqID)
+            frames.insert(self._rng.randrange(len(frames) + 1), frame.SerializeToString())
+        return frozenset(strays)
+
+    def _headers(self, kind: str, parts: int, wall_ms: int) -> tuple[str, Headers]:
         message_id = format_uuid(self._rng.getrandbits(128))
         return message_id, (
             (TYPE, kind),
@@ -113,7 +143,7 @@ class FrameMaker:
             (INSTANCE_ID, self._instance_id),
         )
 
-    def _frame(self, headers: tuple[tuple[str, str], ...], seq: int) -> Frame:
+    def _frame(self, headers: Headers, seq: str) -> Frame:
         self._seq_id += 1
         settings = self._settings
         frame = Frame(
@@ -125,7 +155,7 @@ class FrameMaker:
         )
         add = frame.headers.add
         for key, value in headers:
-            add(key=key, value=value or str(seq))
+            add(key=key, value=seq if key == SEQ else value)
         if settings.payload_encoding:
             frame.payload_encoding = settings.payload_encoding
         if settings.payload_type:
@@ -139,12 +169,19 @@ def format_uuid(bits: int) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def cut(payload: bytes, parts: int) -> list[bytes]:
-    """Cut into exactly `parts` pieces of nearly equal size, perhaps empty ones."""
+def draw_empty(split: Split, rng: random.Random) -> frozenset[int]:
+    """Return the numbers of the parts that carry nothing."""
+    return frozenset(rng.sample(range(split.parts), split.empty)) if split.empty else frozenset()
+
+
+def cut(payload: bytes, parts: int, empty: frozenset[int] = frozenset()) -> list[bytes]:
+    """Cut into exactly `parts` pieces of nearly equal size, those in `empty` with nothing."""
     if parts == 1:
         return [payload]
-    edges = [len(payload) * i // parts for i in range(parts + 1)]
-    return [payload[start:end] for start, end in pairwise(edges)]
+    full = parts - len(empty)
+    edges = [len(payload) * i // full for i in range(full + 1)]
+    pieces = (payload[start:end] for start, end in pairwise(edges))
+    return [b"" if seq in empty else next(pieces) for seq in range(parts)]
 
 
 def arrange(split: Split, rng: random.Random, *, first: bool = True) -> list[int]:

@@ -108,6 +108,26 @@ async def test_discovery_can_hang(feishu):
         await hanging
 
 
+async def test_a_shape_garbles_what_would_be_good(feishu):
+    """An answer can be made useless; refusals stay refusals."""
+    feishu.door.shape.set("empty_url", times=2)
+    assert (await discover(feishu))[1]["data"]["URL"] == ""
+    assert (await discover(feishu, AppSecret="x"))[1]["code"] == 1000040345
+    assert (await discover(feishu))[1]["data"]["URL"] == ""
+    assert (await discover(feishu))[1]["data"]["URL"].startswith("ws://")
+
+
+async def test_accepting_discovery_ends_every_script(feishu):
+    """Whatever was scripted for it, discovery then answers as usual and at once."""
+    feishu.refuse_discovery(1)
+    feishu.hang_discovery(60)
+    feishu.door.drip_s.set(60)
+    feishu.door.drop.set(True)
+    feishu.door.shape.set("array")
+    feishu.accept_discovery()
+    assert (await asyncio.wait_for(discover(feishu), 2))[1]["code"] == 0
+
+
 async def test_the_date_can_be_off(feishu):
     """The Date header follows the simulator's clock and a chosen offset."""
     feishu.door.date_offset_s = 3600.0
@@ -158,8 +178,9 @@ async def test_handshakes_can_be_refused_at_will(feishu):
         assert len(feishu.links) == 1
     feishu.refuse_handshake()
     assert (await refusal(await endpoint(feishu)))[0] == 403
+    feishu.door.handshake_hang_s.set(60)
     feishu.accept_handshake()
-    async with linked(feishu):
+    async with asyncio.timeout(5), linked(feishu):
         pass
 
 

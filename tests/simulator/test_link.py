@@ -5,12 +5,10 @@ import socket
 
 import pytest
 import websockets
-from hypothesis import given
-from hypothesis import strategies as st
 from simulator.rawclient import linked
 
 from feishu_ws.clock import ManualClock
-from feishu_ws.simulator.link import BINARY, Condition, encode_header
+from feishu_ws.simulator.link import Condition
 from feishu_ws.simulator.server import Simulator
 from feishu_ws.simulator.settings import SimulatorSettings
 
@@ -19,19 +17,6 @@ from feishu_ws.simulator.settings import SimulatorSettings
 async def feishu():
     async with Simulator(SimulatorSettings(redelivery_s=())) as simulator:
         yield simulator
-
-
-@given(st.integers(0, 2**40))
-def test_frame_headers_say_their_length(length):
-    """A header is final, unmasked, and as short as RFC 6455 wants it."""
-    header = encode_header(BINARY, length)
-    assert header[0] == 0x82
-    if length < 126:
-        assert header[1:] == bytes([length])
-    elif length < 65536:
-        assert header[1:] == b"\x7e" + length.to_bytes(2, "big")
-    else:
-        assert header[1:] == b"\x7f" + length.to_bytes(8, "big")
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536, 3_000_000])
@@ -166,3 +151,42 @@ async def test_a_client_that_reads_nothing_is_reset():
                 break
         assert link.was_reset
         client.ws.transport.abort()
+
+
+async def test_unsent_bytes_are_what_the_client_has_not_taken(feishu):
+    """They grow while it does not read, and are none while it does."""
+    async with linked(feishu) as client:
+        (link,) = feishu.links
+        assert link.unsent_bytes == 0
+        link.send_raw(bytes(100))
+        assert link.unsent_bytes > 100  # not flushed yet, header included
+        await client.ws.recv()
+        client.ws.transport.pause_reading()
+        for _ in range(100):
+            link.send_raw(bytes(100_000))
+        await asyncio.sleep(0.05)
+        assert link.unsent_bytes > 1_000_000
+        client.ws.transport.abort()
+
+
+async def test_a_hang_up_loses_nothing_that_was_sent(feishu):
+    """Megabytes on their way arrive before the end of the stream."""
+    async with linked(feishu) as client:
+        (link,) = feishu.links
+        link.send_raw(bytes(8_000_000))
+        link.hang_up()
+        assert len(await client.ws.recv()) == 8_000_000
+        with pytest.raises(websockets.ConnectionClosedError):
+            await client.ws.recv()
+
+
+async def test_what_has_ended_ends_no_second_time(feishu):
+    """Hanging up or breaking a link that is gone does nothing."""
+    async with linked(feishu):
+        (link,) = feishu.links
+        link.hang_up()
+        assert link.condition is Condition.GONE
+        link.hang_up()
+        link.violate(b"x")
+        link.reset()
+        assert not link.was_reset

@@ -4,20 +4,19 @@ import asyncio
 import json
 
 import pytest
-import websockets
-from google.protobuf.message import DecodeError
-from simulator.rawclient import connect, discover, endpoint, headers_of, linked
+from simulator.rawclient import discover, headers_of, linked
 from simulator.test_load import answering
 
 from feishu_ws.simulator.happenings import MishapBegan, MishapEnded
+from feishu_ws.simulator.mishaps import Close, Mishap, Outage, RefuseDiscovery, Reset
 from feishu_ws.simulator.play import play
-from feishu_ws.simulator.scenario import Mishap, MishapKind, Scenario, SplitPlan, load_scenario
+from feishu_ws.simulator.scenario import Scenario, SplitPlan, load_scenario
 from feishu_ws.simulator.server import Simulator
 from feishu_ws.simulator.settings import SimulatorSettings
 
 
 def scenario(*mishaps: Mishap, **changes) -> Scenario:
-    told = {"name": "test", "title": "a test", "mix": {"message.text": 1.0}, "events_per_s": 0.0}
+    told = {"name": "test", "summary": "a test", "mix": {"message.text": 1.0}, "events_per_s": 0.0}
     return Scenario(**told | changes, mishap=mishaps)
 
 
@@ -106,143 +105,56 @@ async def test_split_plans_apply_to_their_share():
 async def test_mishaps_happen_when_told_and_again():
     """A mishap starts at its time and comes back after its period."""
     seen = []
-    told = scenario(Mishap(kind=MishapKind.TEXT, at_s=0.05, every_s=0.1))
-    async with Simulator() as feishu, linked(feishu) as client:
-        await play(feishu, told, seconds=0.3, observe=seen.append)
-        assert 1 <= len(seen) <= 3
-        assert seen[0] == MishapBegan("text")
-        assert isinstance(await client.ws.recv(), str)
+    told = scenario(Close(at_s=0.05, every_s=0.1, code=1012, reason="restart"))
+    async with Simulator() as feishu:
+        await play(feishu, told, seconds=1, observe=seen.append)
+    assert 2 <= len(seen) <= 10
+    assert seen[0] == MishapBegan("close", 0, 'code=1012 reason="restart"', 0.1)
 
 
-async def test_links_are_hurt_one_or_all():
-    """A reset befalls one link or all of them."""
-    async with Simulator() as feishu, linked(feishu), linked(feishu), linked(feishu):
-        await play(feishu, scenario(Mishap(kind=MishapKind.RESET)), seconds=0.1)
-        assert len(feishu.links) == 2
-        all_of_them = Mishap(kind=MishapKind.RESET, links="all")
-        await play(feishu, scenario(all_of_them), seconds=0.1)
-        assert not feishu.links
+async def test_several_mishaps_do_not_wait_for_each_other():
+    """One that lasts for ever holds up no other, and ends with the scenario."""
+    seen = []
+    told = scenario(RefuseDiscovery(code=1), Reset(at_s=0.05, links="all"))
+    async with Simulator() as feishu, linked(feishu):
+        playing = asyncio.create_task(play(feishu, told, seconds=0.3, observe=seen.append))
+        await feishu.wait_until(lambda: not feishu.links)
+        assert (await discover(feishu))[1]["code"] == 1
+        await playing
+        assert (await discover(feishu))[1]["code"] == 0
+    assert seen == [
+        MishapBegan("refuse_discovery", 0, "code=1 status=200"),
+        MishapBegan("reset", 0, 'links="all"'),
+        MishapEnded("refuse_discovery"),
+    ]
 
 
-async def test_a_close_says_what_it_was_told():
-    """Code and reason of a close are the scenario's."""
-    told = scenario(Mishap(kind=MishapKind.CLOSE, code=1012, reason="restart"))
-    async with Simulator() as feishu, linked(feishu) as client:
-        await play(feishu, told, seconds=0.05)
-        with pytest.raises(websockets.ConnectionClosed) as caught:
-            await client.receive()
-        assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1012, "restart")
-
-
-async def test_silence_and_muteness_befall_links():
-    """A silent link says nothing at all, a mute one leaves pings unanswered."""
-    async with Simulator() as feishu, linked(feishu) as client:
-        await play(feishu, scenario(Mishap(kind=MishapKind.MUTE)), seconds=0.05)
-        await client.ping()
-        feishu.push(b"{}")
-        assert (await client.receive()).payload == b"{}"
-        await play(feishu, scenario(Mishap(kind=MishapKind.SILENT)), seconds=0.05)
-        feishu.push(b"{}")
-        assert await client.hears_nothing()
-
-
-async def test_garbage_is_no_frame():
-    """Garbage arrives as a binary message that protobuf does not read."""
-    async with Simulator() as feishu, linked(feishu) as client:
-        await play(feishu, scenario(Mishap(kind=MishapKind.GARBAGE)), seconds=0.05)
-        with pytest.raises(DecodeError):
-            await client.receive()
-
-
-async def test_an_outage_ends_by_itself_and_with_the_scenario():
+async def test_a_mishap_that_lasts_ends_by_itself_and_with_the_scenario():
     """Links are reset and nothing listens for a while; afterwards the port is back."""
     seen = []
-    told = scenario(Mishap(kind=MishapKind.OUTAGE, for_s=0.2))
+    told = scenario(Outage(for_s=0.2))
     async with Simulator() as feishu, linked(feishu):
         playing = asyncio.create_task(play(feishu, told, seconds=0.6, observe=seen.append))
         await feishu.wait_until(lambda: not feishu.links)
         with pytest.raises(OSError, match=r"[Cc]onnect"):
             await discover(feishu)
         await feishu.wait_until(lambda: len(seen) == 2)
-        assert seen[1] == MishapEnded("outage")
+        assert seen == [MishapBegan("outage", 0.2), MishapEnded("outage")]
         assert (await discover(feishu))[1]["code"] == 0
         await playing
-        endless = scenario(Mishap(kind=MishapKind.OUTAGE))
-        await play(feishu, endless, seconds=0.1)
-        assert (await discover(feishu))[1]["code"] == 0
-
-
-@pytest.mark.parametrize(
-    ("mishap", "status", "code"),
-    [
-        (Mishap(kind=MishapKind.REFUSE_DISCOVERY, code=1000040351, for_s=0.2), 200, 1000040351),
-        (Mishap(kind=MishapKind.REFUSE_DISCOVERY, status=429, for_s=0.2), 429, None),
-        (Mishap(kind=MishapKind.GARBLE_DISCOVERY, for_s=0.2), 200, None),
-    ],
-)
-async def test_discovery_is_refused_for_a_while(mishap, status, code):
-    """Discovery answers as scripted, then as usual."""
-    async with Simulator() as feishu:
-        playing = asyncio.create_task(play(feishu, scenario(mishap), seconds=0.4))
-        await asyncio.sleep(0.05)
-        seen, body, _ = await discover(feishu)
-        assert (seen, body.get("code")) == (status, code)
-        await playing
+        await play(feishu, scenario(Outage()), seconds=0.1)
         assert (await discover(feishu))[1]["code"] == 0
 
 
-async def test_discovery_hangs_for_a_while():
-    """Discovery takes its time while the mishap lasts."""
-    mishap = Mishap(kind=MishapKind.HANG_DISCOVERY, delay_s=30, for_s=0.2)
-    async with Simulator() as feishu:
-        playing = asyncio.create_task(play(feishu, scenario(mishap), seconds=0.3))
-        await asyncio.sleep(0.05)
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(discover(feishu), 0.1)
-        await playing
-        assert (await discover(feishu))[1]["code"] == 0
-
-
-async def test_handshakes_are_refused_for_a_while():
-    """Handshakes get the scripted headers, then pass."""
-    mishap = Mishap(kind=MishapKind.REFUSE_HANDSHAKE, code=1000040350, reason="full", for_s=0.2)
-    async with Simulator() as feishu:
-        playing = asyncio.create_task(play(feishu, scenario(mishap), seconds=0.3))
-        await asyncio.sleep(0.05)
-        with pytest.raises(websockets.InvalidStatus) as caught:
-            async with connect(await endpoint(feishu)):
-                pass
-        headers = caught.value.response.headers
-        assert headers["Handshake-Autherrcode"] == "1000040350"
-        assert headers["Handshake-Msg"] == "full"
-        await playing
-        async with linked(feishu):
-            pass
-
-
-async def test_what_has_no_end_ends_with_the_scenario():
-    """A mishap without a duration lasts as long as the scenario, and no longer."""
-    seen = []
-    mishap = Mishap(kind=MishapKind.REFUSE_DISCOVERY, code=1)
-    async with Simulator() as feishu:
-        playing = asyncio.create_task(
-            play(feishu, scenario(mishap), seconds=0.2, observe=seen.append)
-        )
-        await asyncio.sleep(0.05)
-        assert (await discover(feishu))[1]["code"] == 1
-        await playing
-        assert (await discover(feishu))[1]["code"] == 0
-    assert seen == [MishapBegan("refuse_discovery"), MishapEnded("refuse_discovery")]
-
-
-async def test_pongs_change_for_a_while():
-    """Pongs carry the scripted config, then the former one."""
-    mishap = Mishap(kind=MishapKind.PONG, config={"PingInterval": 0}, for_s=0.1)
-    async with Simulator() as feishu, linked(feishu) as client:
-        playing = asyncio.create_task(play(feishu, scenario(mishap), seconds=0.2))
-        await asyncio.sleep(0.05)
-        await client.ping()
-        assert (await client.receive()).payload == b'{"PingInterval":0}'
-        await playing
-        await client.ping()
-        assert b"ReconnectNonce" in (await client.receive()).payload
+async def test_patterns_draw_from_all_they_match():
+    """A pattern in the mix stands for every sample it matches."""
+    told = scenario(mix={"im.chat.member.bot.*": 1.0}, events_per_s=1000.0)
+    async with (
+        Simulator(SimulatorSettings(seed=6)) as feishu,
+        linked(feishu) as client,
+        answering_whole(client) as seen,
+    ):
+        await play(feishu, told, count=40)
+        await feishu.wait_until_quiet()
+    types = {json.loads(payload)["header"]["event_type"] for payload in seen}
+    assert types == {"im.chat.member.bot.added_v1", "im.chat.member.bot.deleted_v1"}

@@ -12,6 +12,7 @@ from simulator.rawclient import connect, discover, endpoint, headers_of, linked
 from feishu_ws.clock import ManualClock
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.simulator.happenings import SimulatedLinkClosed, SimulatedLinkOpened
+from feishu_ws.simulator.hostile import hostile_frames
 from feishu_ws.simulator.server import TICK_S, Simulator
 from feishu_ws.simulator.settings import SimulatorSettings
 from feishu_ws.simulator.stats import Flaw
@@ -189,8 +190,12 @@ async def test_an_outage_refuses_connections_on_the_same_port():
         await client.ping()
         await client.receive()
         await feishu.start_listening()
+        await feishu.start_listening()  # it does already
         assert feishu.domain == domain
         assert (await discover(feishu))[1]["code"] == 0
+        await feishu.stop_listening()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", feishu.port)
 
 
 async def test_an_outage_is_one_for_pooled_connections_too():
@@ -233,6 +238,63 @@ async def test_waiting_for_links_means_links_that_pinged():
         await client.ping()
         (link,) = await feishu.wait_for_links(1)
         assert link.pings == 1
+
+
+async def test_a_link_that_never_pings_is_cut():
+    """A client that says nothing after its handshake is reset and counted; pings spare it."""
+    async with (
+        Simulator(SimulatorSettings(first_ping_s=0.2)) as feishu,
+        linked(feishu),
+        connect(await endpoint(feishu)) as quiet,
+    ):
+        with pytest.raises(websockets.ConnectionClosedError):
+            await quiet.receive()
+        assert (feishu.stats.links_mute, len(feishu.links)) == (1, 1)
+
+
+async def test_raw_messages_reach_every_link_or_one():
+    """Bytes and text go out as they are, and it is told on how many links."""
+    async with Simulator() as feishu, linked(feishu) as one, linked(feishu) as two:
+        assert feishu.send_raw(b"\x00") == 2
+        assert feishu.send_raw("text", feishu.links[0]) == 1
+        assert [await one.ws.recv(), await one.ws.recv(), await two.ws.recv()] == [
+            b"\x00", "text", b"\x00",
+        ]  # fmt: skip
+        assert await two.hears_nothing(0.05)
+
+
+async def test_refused_strays_are_no_answer():
+    """A 500 for a part out of range is counted apart; the event waits for its own answer."""
+    async with Simulator(SimulatorSettings(seed=2)) as feishu, linked(feishu) as client:
+        delivery = feishu.push(b"abcdef", split=Split(2, out_of_range=3))
+        frames = [await client.receive() for _ in range(5)]
+        parts = [frame for frame in frames if headers_of(frame)["seq"] in {"0", "1"}]
+        strays = [frame for frame in frames if frame not in parts]
+        for frame in strays[1:]:
+            await client.answer(frame, b'{"code":500}')
+        await feishu.wait_until(lambda: feishu.stats.strays_refused == 2)
+        assert not feishu.stats.bad_acks
+        await client.answer(strays[0])  # a 200 for what is no part
+        await feishu.wait_until(lambda: Flaw.SEQ_ID in feishu.stats.bad_ack_flaws)
+        assert delivery.code == 0
+        await client.answer(parts[-1])
+        assert await delivery.confirmed(5) == (200, None)
+
+
+async def test_answers_to_hostile_frames_are_counted_apart():
+    """By code, whatever header is left to tell them by; they are no bad confirmations."""
+    async with Simulator(SimulatorSettings(seed=2)) as feishu, linked(feishu) as client:
+        frames = hostile_frames(feishu.rng, ["orphan_part", "missing_header"])
+        for _ in range(50):
+            feishu.send_raw(next(frames))
+        for number in range(50):
+            code = b'{"code":500}' if number % 5 else b'{"code":200}'
+            await client.answer(await client.receive(), code)
+        await feishu.wait_until(lambda: sum(feishu.stats.hostile_answers.values()) == 50)
+        assert feishu.stats.hostile_answers == {500: 40, 200: 10}
+        assert not feishu.stats.bad_acks
+        assert not feishu.stats.bad_frames
+        assert feishu.stats.as_dict()["hostile_answers"] == {"500": 40, "200": 10}
 
 
 async def test_stopping_is_quick_and_cuts_every_link():

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from feishu_ws.faults import FeishuWsError
 from feishu_ws.simulator.settings import SimulatorSettings
 from feishu_ws.simulator.transmission import (
+    STRAY,
     FrameMaker,
     Split,
     arrange,
     cut,
+    draw_empty,
     find_completing,
     format_uuid,
 )
@@ -131,8 +133,57 @@ def test_missing_parts_leave_nothing_to_confirm():
     assert len(repeat.frames) == 4
 
 
-@pytest.mark.parametrize("wrong", [{"parts": 0}, {"duplicates": -1}, {"parts": 3, "drop": 3}])
-def test_impossible_splits_are_refused(wrong):
-    """A split that leaves nothing to send is a config fault."""
-    with pytest.raises(FeishuWsError, match="split"):
+@given(st.binary(max_size=200), st.integers(2, 20), st.data())
+def test_empty_parts_carry_nothing_and_the_others_everything(payload, parts, data):
+    """So many parts are empty; put together in order they hold the payload."""
+    empty = data.draw(st.integers(0, parts - 1))
+    drawn = draw_empty(Split(parts, empty=empty), random.Random(5))
+    pieces = cut(payload, parts, drawn)
+    assert (len(drawn), len(pieces)) == (empty, parts)
+    assert all(not pieces[seq] for seq in drawn)
+    assert b"".join(pieces) == payload
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 2**32))
+def test_strays_have_numbers_that_no_part_has(parts, strays, seed):
+    """They share the message_id, carry something else, and are told apart by their SeqID."""
+    maker = FrameMaker(SimulatorSettings(), random.Random(seed))
+    sent = maker.encode(b"0123456789", "event", Split(parts, out_of_range=strays), 0)
+    frames = [Frame.FromString(data) for data in sent.frames]
+    assert len(frames) == parts + strays
+    assert len(sent.strays) == strays
+    for frame in frames:
+        headers = {header.key: header.value for header in frame.headers}
+        assert headers["message_id"] == sent.message_id
+        in_range = headers["seq"].isdigit() and int(headers["seq"]) < parts
+        assert in_range is (frame.SeqID not in sent.strays)
+        assert in_range is (frame.payload != STRAY)
+    assert sent.seq_id not in sent.strays
+
+
+def test_strays_come_anywhere_among_the_parts():
+    """At the beginning, between the parts, and after the last of them."""
+    places = set()
+    for seed in range(40):
+        maker = FrameMaker(SimulatorSettings(), random.Random(seed))
+        sent = maker.encode(b"0123456789", "event", Split(3, out_of_range=1), 0)
+        ids = [Frame.FromString(data).SeqID for data in sent.frames]
+        places |= {ids.index(stray) for stray in sent.strays}
+    assert places == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"parts": 0}, "parts = 0, expected 1 or more"),
+        ({"duplicates": -1}, "duplicates = -1, expected 0 or more"),
+        ({"out_of_range": -1}, "out_of_range = -1"),
+        ({"parts": 3, "drop": 3}, "drop = 3, expected 0 to 2 of 3 parts"),
+        ({"parts": 3, "empty": 3}, "empty = 3, expected 0 to 2 of 3 parts"),
+        ({"empty": 1}, "empty = 1, expected 0 to 0 of 1 parts"),
+    ],
+)
+def test_impossible_splits_are_refused(wrong, said):
+    """A split that leaves nothing to send is a config fault that says what is possible."""
+    with pytest.raises(FeishuWsError, match=said):
         Split(**wrong)
