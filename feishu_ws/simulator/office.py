@@ -64,7 +64,7 @@ def approval_v1(serial: int, origin: Origin) -> dict[str, Any]:
 
 
 def approval_task_v1(serial: int, origin: Origin) -> dict[str, Any]:
-    """Return the older event about a step of an application (schema 1.0)."""
+    """Return the older event about a step of an application (schema 1.0). Source: assumed."""
     person = origin.user_id(serial)
     return approval_v1(serial, origin) | {
         "task_id": str(7_300_000_000_000_000_000 + serial),
@@ -77,7 +77,10 @@ def approval_task_v1(serial: int, origin: Origin) -> dict[str, Any]:
 
 
 def leave_v1(serial: int, origin: Origin) -> dict[str, Any]:
-    """Return a leave that was granted; times in s, and once more as local text."""
+    """Return a leave that was granted; times in s, and once more as local text.
+
+    Source: assumed.
+    """
     person, start_s = origin.user_id(serial), origin.now_ms() // 1000
     return {
         "instance_code": origin.token("instance", serial).upper(),
