@@ -1,0 +1,101 @@
+"""What happened: one frozen record per change of state, fed to logs and metrics alike.
+
+Rooms call an `Observer` with these; they neither log nor know who listens.
+Never per event or frame: those are counted in `tally.py`.
+"""
+
+from feishu_ws.happenings.base import (
+    Happening,
+    Observer,
+    ignore,
+)
+from feishu_ws.happenings.consumers import (
+    ClientRefused,
+    ConsumerConnected,
+    ConsumerDisconnected,
+    ConsumerFaulted,
+    ConsumerForgotten,
+    ConsumerMoved,
+    DeadDropped,
+    DeadRetried,
+    EventBuried,
+    EventsSkipped,
+)
+from feishu_ws.happenings.daemon import (
+    ClockAgreed,
+    ClockStepped,
+    ConfigRejected,
+    ConfigReloaded,
+    DaemonStarted,
+    DaemonStopped,
+    DaemonStopping,
+    TaskDied,
+)
+from feishu_ws.happenings.journal import (
+    EventsDropped,
+    JournalFaulted,
+    JournalOpened,
+    JournalPruned,
+    JournalRecovered,
+    JournalSalvaged,
+)
+from feishu_ws.happenings.links import (
+    DiscoveryAnswered,
+    FleetResized,
+    FrameUnusable,
+    LinkDialed,
+    LinkFailed,
+    LinkLive,
+    LinkLost,
+    LinkReplaced,
+    LinkWarned,
+    NetworkChanged,
+    PayloadRefused,
+    ServerTimingsChanged,
+    StormBegan,
+    StormEnded,
+)
+
+__all__ = [
+    "ClientRefused",
+    "ClockAgreed",
+    "ClockStepped",
+    "ConfigRejected",
+    "ConfigReloaded",
+    "ConsumerConnected",
+    "ConsumerDisconnected",
+    "ConsumerFaulted",
+    "ConsumerForgotten",
+    "ConsumerMoved",
+    "DaemonStarted",
+    "DaemonStopped",
+    "DaemonStopping",
+    "DeadDropped",
+    "DeadRetried",
+    "DiscoveryAnswered",
+    "EventBuried",
+    "EventsDropped",
+    "EventsSkipped",
+    "FleetResized",
+    "FrameUnusable",
+    "Happening",
+    "JournalFaulted",
+    "JournalOpened",
+    "JournalPruned",
+    "JournalRecovered",
+    "JournalSalvaged",
+    "LinkDialed",
+    "LinkFailed",
+    "LinkLive",
+    "LinkLost",
+    "LinkReplaced",
+    "LinkWarned",
+    "NetworkChanged",
+    "Observer",
+    "PayloadRefused",
+    "ServerTimingsChanged",
+    "StormBegan",
+    "StormEnded",
+    "TaskDied",
+    "ignore",
+]
