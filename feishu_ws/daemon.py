@@ -18,8 +18,12 @@ from typing import Any, Final
 from feishu_ws import __version__, rooms
 from feishu_ws.clock import Clock, SystemClock
 from feishu_ws.config import ConfigError, Loaded, diff, load
+from feishu_ws.downstream.admin import Admin
+from feishu_ws.downstream.desk import Desk
 from feishu_ws.downstream.dispatcher import Dispatcher
 from feishu_ws.downstream.native import NativeSocket
+from feishu_ws.downstream.peers import find_authority
+from feishu_ws.downstream.presence import Presence
 from feishu_ws.faults import Exit, Fault, FeishuWsError
 from feishu_ws.happenings import (
     ClockAgreed,
@@ -34,6 +38,7 @@ from feishu_ws.happenings import (
 from feishu_ws.intake import Intake
 from feishu_ws.journal.sqlite import SqliteJournal
 from feishu_ws.overview import Overview
+from feishu_ws.start import open_journal
 from feishu_ws.tally import Tally
 from feishu_ws.telemetry.health import Heartbeats
 from feishu_ws.telemetry.http import HttpServer
@@ -86,7 +91,9 @@ class Daemon:
             for warning in self._loaded.warnings:
                 self._watchers.logs.logger.warning("config.unwise", detail=warning)
             self._journal = self._build_journal()
-            self._journal.open()
+            await open_journal(self._journal, self._clock)
+            if warning := rooms.crowded(self._journal.consumers()):
+                self._watchers.logs.logger.warning("config.unwise", detail=warning)
             try:
                 await self._live()
             finally:
@@ -119,6 +126,7 @@ class Daemon:
             self._own("fleet", self._fleet.run())
             self._own("pulse", pulse(self._clock, self._tally.event_loop_lag, self._beat))
             self._own("housekeeping", self._keep_house())
+            self._own("presence", self._presence.run())
             self._own("oldest", self._overview.follow_oldest())
             self._watch_dog()
             await self._stop.wait()
@@ -156,20 +164,29 @@ class Daemon:
             watchers=self._watchers,
             clock=clock,
         )
-        self._socket = NativeSocket(
-            rooms.socket(self._settings),
-            self._dispatcher,
-            app_id=self._settings.app.id,
-            journal_id=self._journal.id,
-            status=lambda: status_object(self._overview.facts()),
-            observe=observe,
-            passed=passed,
-        )
+        self._presence = Presence(self._journal, self._dispatcher, clock=clock)
+        self._socket = self._build_socket(passed)
         self._metrics = Metrics(
             self._overview.facts,
             self._watchers.counts,
             clock,
             self._settings.telemetry.event_types or EVENT_TYPES,
+        )
+
+    def _build_socket(self, passed: Any) -> NativeSocket:
+        observe, app_id = self._watchers.observe, self._settings.app.id
+        admin = Admin(
+            self._journal, self._dispatcher, app_id=app_id, clock=self._clock, observe=observe
+        )
+        return NativeSocket(
+            rooms.socket(self._settings),
+            self._dispatcher,
+            Desk(admin, find_authority(), observe=observe),
+            app_id=app_id,
+            journal_id=self._journal.id,
+            status=lambda: status_object(self._overview.facts()),
+            observe=observe,
+            passed=passed,
         )
 
     def _build_http(self, passed: Any) -> HttpServer | None:
@@ -301,6 +318,7 @@ class Daemon:
         self._manager.reloading(self._clock.monotonic())
         try:
             loaded = load(self._loaded.path, os.environ)
+            rooms.check_crowd(loaded.settings, self._journal.consumers())
         except ConfigError as error:
             self._watchers.observe(ConfigRejected(error.errors))
         else:

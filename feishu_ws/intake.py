@@ -102,7 +102,8 @@ class Intake:
             waiting = _Waiting(event, answer, self._in(COMMIT_DEADLINE_S))
             self._events.append(waiting)
             self._journal.append(event, lambda outcome: self._event_stored(waiting, outcome))
-        self._arm()
+        if envelope.is_callback or self._timer is None:  # events' deadlines come in order
+            self._arm()
 
     def _in(self, seconds: float) -> float:
         return self._clock.monotonic() + seconds

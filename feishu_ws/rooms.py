@@ -1,11 +1,12 @@
 """What each room gets of the settings: rooms know their own keys, never the whole."""
 
 import dataclasses
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from feishu_ws.config import KEYS, Settings
-from feishu_ws.downstream.settings import DeliverySettings, SocketSettings
+from feishu_ws.config import KEYS, ConfigError, Settings
+from feishu_ws.downstream.settings import MAX_CONSUMERS, DeliverySettings, SocketSettings
 from feishu_ws.journal.contract import JournalSettings
 from feishu_ws.model import Filter
 from feishu_ws.upstream.settings import Credentials, UpstreamSettings
@@ -34,6 +35,28 @@ def upstream(settings: Settings) -> UpstreamSettings:
 def declared(settings: Settings) -> dict[str, Filter]:
     """Return the declared consumers by name."""
     return dict(settings.delivery.consumers)
+
+
+def check_crowd(settings: Settings, known: Iterable[str]) -> None:
+    """Refuse declared consumers that have no place beside those there are.
+
+    Raises:
+        ConfigError: Saying how many there would be.
+    """
+    new = declared(settings).keys() - set(known)
+    warning = crowded({*known, *new})
+    if new and warning:
+        raise ConfigError([f"delivery.consumers declares {len(new)} new ones: {warning}"])
+
+
+def crowded(consumers: Collection[str]) -> str:
+    """Return what is wrong with so many consumers, "" if nothing is."""
+    if len(consumers) <= MAX_CONSUMERS:
+        return ""
+    return (
+        f"there are {len(consumers)} consumers, expected at most {MAX_CONSUMERS};"
+        " try: feishu-ws consumers forget NAME"
+    )
 
 
 def journal(settings: Settings) -> JournalSettings:

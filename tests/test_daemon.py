@@ -29,8 +29,9 @@ QUICK = {
 class Running:
     """A daemon that runs, and how to reach it."""
 
-    def __init__(self, daemon, path):
+    def __init__(self, daemon, path, env):
         self.daemon = daemon
+        self.env = env
         self.path = str(path / "events.sock")
 
     def consumer(self, name="bot", **options):
@@ -70,7 +71,7 @@ async def run_daemon(tmp_path, feishu):
         life = asyncio.create_task(daemon.run())
         await eventually(lambda: life.done() or (tmp_path / "events.sock").exists())
         try:
-            yield Running(daemon, tmp_path)
+            yield Running(daemon, tmp_path, environment)
         finally:
             daemon.request_stop("the test is over")
             assert await asyncio.wait_for(life, 5) == 0
@@ -166,10 +167,11 @@ async def test_a_silent_link_is_noticed(feishu, run_daemon):
         began = asyncio.get_running_loop().time()
         await eventually(lambda: any(other is not link for other in feishu.links))
         took_s = asyncio.get_running_loop().time() - began
-        status = await running.status()
+        while not (losses := (await running.status())["losses"]):
+            await asyncio.sleep(0.05)
 
     assert took_s < 0.5 + 0.5 + 1
-    assert status["losses"][0]["fault"] in {"link_suspect", "pong_overdue"}
+    assert losses[0]["fault"] in {"link_suspect", "pong_overdue"}
 
 
 async def test_an_outage_heals_by_itself(feishu, run_daemon):
@@ -287,6 +289,93 @@ async def test_a_wall_clock_that_jumps(feishu, run_daemon):
 
     assert [fault["fault"] for fault in doubted] == ["clock_stepped"]
     assert believed == []
+
+
+async def test_nothing_expires_while_the_clock_is_doubted(feishu, run_daemon):
+    """A clock that jumped makes no event too old, neither to deliver nor to keep; later ages count again."""
+
+    class Jumping(SystemClock):
+        ahead_ms = 0
+
+        def wall_ms(self):
+            return super().wall_ms() + self.ahead_ms
+
+    clock = Jumping()
+    env = {
+        "FEISHU_WS_DELIVERY__MAX_AGE_S": "1",
+        "FEISHU_WS_DELIVERY__CONSUMERS": '["bot"]',
+        "FEISHU_WS_JOURNAL__RETENTION_HOURS": "1",
+        "FEISHU_WS_JOURNAL__DEDUPE_HOURS": "1",
+    }
+    async with run_daemon(clock, **env) as running:
+        await feishu.wait_for_links(1)
+        journal = running.daemon._journal
+        trusted = []
+        await feishu.push(corpus.text_message(1)).confirmed()
+        clock.ahead_ms = 7_200_000
+        await asyncio.sleep(1.3)
+        trusted.append(journal._writer.upkeep.trusts_clock)
+        async with running.consumer() as consumer:
+            (spared,) = await asyncio.wait_for(take(consumer, 1), 5)
+        clock.ahead_ms = 0
+        await asyncio.sleep(1.3)
+        trusted.append(journal._writer.upkeep.trusts_clock)
+        await feishu.push(corpus.text_message(2)).confirmed()
+        await asyncio.sleep(1.1)
+        async with running.consumer() as consumer:
+            await consumer.call("ping")
+            await eventually(lambda: journal.consumers()["bot"].cursor == 2)
+            dead = await consumer.call("dead.list")
+            await consumer.call("consumers.seek", {"consumer": "bot", "from": "earliest"})
+            again = await asyncio.wait_for(take(consumer, 2), 5)
+            retried = await consumer.call("dead.retry", {"positions": [2]})
+            (back,) = await asyncio.wait_for(take(consumer, 1), 5)
+
+    assert (spared.position, trusted) == (1, [False, True])
+    assert [(row["position"], row["reason"]) for row in dead["dead"]] == [(2, "expired")]
+    assert [delivery.position for delivery in again] == [1, 2]
+    assert (retried, back.position) == ({"retried": 1, "left": 0}, 2)
+
+
+async def test_an_absent_consumer_is_forgotten(feishu, run_daemon, monkeypatch):
+    """The daemon looks who is there; who was away for too long is forgotten, and that is counted."""
+    monkeypatch.setattr("feishu_ws.downstream.presence.LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("feishu_ws.downstream.presence.PATIENCE_S", 0.2)
+    async with run_daemon(FEISHU_WS_DELIVERY__FORGET_AFTER_HOURS="0.0001") as running:
+        async with running.consumer("gone") as consumer:
+            await consumer.call("ping")
+        async with running.consumer("there") as consumer:
+            await consumer.call("ping")
+            await eventually(lambda: "gone" not in running.daemon._journal.consumers())
+            await asyncio.sleep(0.5)
+            names = [c["name"] for c in (await running.status())["consumers"] if c["durable"]]
+
+    assert names == ["there"]
+    assert running.daemon._watchers.counts.consumers_forgotten == 1
+
+
+async def test_a_reload_that_would_crowd_the_journal_is_refused(run_daemon, tmp_path, monkeypatch):
+    """Declared consumers that have no place beside those there are change nothing and are a fault."""
+    async with run_daemon(FEISHU_WS_DELIVERY__WINDOW="7") as running:
+        async with running.consumer("other") as consumer:
+            await consumer.call("ping")
+        for name, value in running.env.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("FEISHU_WS_DELIVERY__WINDOW", "8")
+        monkeypatch.setenv(
+            "FEISHU_WS_DELIVERY__CONSUMERS", json.dumps([f"c{n}" for n in range(32)])
+        )
+        running.daemon.reload()
+        refused = await running.status()
+        window = running.daemon._settings.delivery.window
+        async with running.consumer("admin", durable=False) as consumer:
+            await consumer.call("consumers.forget", {"consumer": "other"})
+        running.daemon.reload()
+        taken = await running.status()
+
+    assert [fault["fault"] for fault in refused["faults"]] == ["reload_invalid"]
+    assert (window, running.daemon._settings.delivery.window) == (7, 8)
+    assert taken["faults"] == []
 
 
 async def test_how_old_the_oldest_pending_event_is(feishu, run_daemon, monkeypatch):

@@ -13,18 +13,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from feishu_ws.clock import Clock
-from feishu_ws.downstream.progress import Verdict
+from feishu_ws.downstream.ages import Ages
+from feishu_ws.downstream.burial import Burial
+from feishu_ws.downstream.handed import Verdict
 from feishu_ws.downstream.seats import Outlet, Seat, Seats
 from feishu_ws.downstream.settings import DeliverySettings
 from feishu_ws.downstream.supply import Supply
-from feishu_ws.happenings import (
-    ConsumerConnected,
-    ConsumerDisconnected,
-    EventBuried,
-    Observer,
-)
+from feishu_ws.happenings import ConsumerConnected, ConsumerDisconnected, Observer
 from feishu_ws.journal.contract import Journal
-from feishu_ws.model import Attempt, DeadReason, Event
+from feishu_ws.model import DeadLetter, DeadReason, Event
 from feishu_ws.tally import Tally
 from feishu_ws.wire.native import Code, HelloParams, RpcError
 
@@ -53,15 +50,24 @@ class Dispatcher:
         self._observe = observe
         self._supply = Supply(journal, clock=clock, go_on=self._pump)
         self._awaited: dict[int, Callable[[bytes], None]] = {}
-        self.may_expire = True
-        """False while the wall clock cannot be trusted: then nothing is too old (CONTRACT 8)."""
+        self._ages = Ages(settings, clock=clock)
+        self._burial = Burial(journal, clock=clock, tally=tally, observe=observe)
         self.seats = Seats(journal, settings, clock=clock, observe=observe, wake=self._pump)
         journal.subscribe(self._publish)
 
     def reconfigure(self, settings: DeliverySettings) -> None:
         """Apply changed settings (SIGHUP); after the journal was told of its own."""
-        self._settings = settings
+        self._settings = self._ages.settings = settings
         self.seats.reconfigure(settings)
+
+    @property
+    def may_expire(self) -> bool:
+        """Whether the wall clock can be trusted; while not, nothing is too old (CONTRACT 8)."""
+        return self._ages.may_expire
+
+    @may_expire.setter
+    def may_expire(self, may: bool) -> None:
+        self._ages.may_expire = may
 
     # -- consumers come and go ------------------------------------------------------------
 
@@ -115,7 +121,7 @@ class Dispatcher:
         if counted is not None:
             position, attempt = counted
             is_last = attempt.count >= self._settings.max_attempts
-            self._note(seat, position, Verdict.BURY if is_last else Verdict.AGAIN, attempt)
+            self._burial.note(seat, position, Verdict.BURY if is_last else Verdict.AGAIN, attempt)
 
     # -- what consumers say ---------------------------------------------------------------
 
@@ -150,6 +156,8 @@ class Dispatcher:
         Raises:
             RpcError: `UNKNOWN_POSITION` if it is not out.
         """
+        if seat.progress.stale.absorb(position):  # it comes again anyway
+            return self._journal.settle(seat.name, ())
         if not seat.progress.is_in_flight(position):
             raise RpcError(
                 Code.UNKNOWN_POSITION, f"position {position} is not delivered and unsettled here"
@@ -159,26 +167,28 @@ class Dispatcher:
             position, retry_in_s, reason, self._clock.monotonic(), self._clock.wall_ms()
         )
         if dead:
-            written = self._bury(seat, position, DeadReason.REJECTED, attempt)
+            written = self._burial.bury(seat, position, DeadReason.REJECTED, attempt)
         else:
-            written = self._note(seat, position, verdict, attempt)
+            written = self._burial.note(seat, position, verdict, attempt)
         self._pump(seat)
         return written
 
-    def _note(
-        self, seat: Seat, position: int, verdict: Verdict, attempt: Attempt
-    ) -> asyncio.Future[None]:
-        if verdict is Verdict.BURY:
-            return self._bury(seat, position, DeadReason.MAX_ATTEMPTS, attempt)
-        return self._journal.note_attempt(seat.name, position, attempt)
+    # -- what operators order -------------------------------------------------------------
 
-    def _bury(
-        self, seat: Seat, position: int, reason: str, attempt: Attempt
-    ) -> asyncio.Future[None]:
-        seat.progress.bury(position, self._clock.monotonic())
-        self._tally.events_dead_lettered[reason] += 1
-        self._observe(EventBuried(seat.name, position, reason, attempt.count))
-        return self._journal.bury(seat.name, position, reason, attempt)
+    def revive(self, name: str, letters: Sequence[DeadLetter]) -> asyncio.Future[list[int]]:
+        """Give dead letters back to their consumer; return when that is durable."""
+        written = self._journal.revive(name, [letter.position for letter in letters])
+        seat = self.seats.durable.get(name)
+        if seat is not None:
+            now_s = self._clock.monotonic()
+            for letter in letters:
+                seat.progress.revive(letter, now_s)
+            self._pump(seat)
+        return written
+
+    def count_dropped_dead(self, count: int) -> None:
+        """Count dead letters that an operator removed for good."""
+        self._tally.events_discarded["dead_letter"] += count
 
     # -- callbacks ------------------------------------------------------------------------
 
@@ -211,10 +221,12 @@ class Dispatcher:
         for seat in self.seats.all():
             if seat.outlet is not None:
                 self._pump(seat)
+        for event in events:
+            event.body = None  # encoded once for all who had room; kept, it doubles what is recent
 
     def _hand_callback(self, event: Event) -> None:
         """Hand a callback over at once, ahead of the backlog and outside the window."""
-        if self._clock.wall_ms() < self._reply_by_ms(event):
+        if self._ages.is_in_time(event):
             for seat in self.seats.durable.values():
                 if seat.outlet is not None:
                     self._hand_live(seat, event)
@@ -228,11 +240,8 @@ class Dispatcher:
         assert seat.outlet is not None
         now_s = self._clock.monotonic()
         attempt = seat.progress.hand(event, now_s, is_live=True)
-        seat.outlet.deliver(event, attempt, self._reply_by_ms(event), late=False)
+        seat.outlet.deliver(event, attempt, self._ages.reply_by_ms(event), late=False)
         self._arm(seat, now_s)
-
-    def _reply_by_ms(self, event: Event) -> int:
-        return event.received_ms + round(self._settings.callback_timeout_s * 1000)
 
     def resume(self, seat: Seat) -> None:
         """The outlet has room again."""
@@ -240,7 +249,7 @@ class Dispatcher:
 
     def _pump(self, seat: Seat) -> None:
         """Send what may be sent; ask the disk for what is not in memory."""
-        if seat.is_pumping:  # an outlet that answers while it is spoken to
+        if seat.is_pumping or seat.is_moving:  # an outlet that answers while it is spoken to
             return
         seat.is_pumping = True
         steps = 0
@@ -288,15 +297,11 @@ class Dispatcher:
             progress.pass_over(position)
         elif wait_s := progress.wait_s(position, self._clock.wall_ms()):
             progress.postpone(event, wait_s, self._clock.monotonic())
-        elif self._is_expired(seat, event):
+        elif self._ages.is_expired(seat, event):
             progress.hand(event, self._clock.monotonic())
-            self._expire(seat, position)
+            self._burial.expire(seat, position)
         else:
             self._send(seat, event)
-
-    def _expire(self, seat: Seat, position: int) -> None:
-        known = seat.progress.attempts.get(position, Attempt(0))
-        self._bury(seat, position, DeadReason.EXPIRED, known)
 
     def _send_again(self, seat: Seat, position: int) -> bool:
         event = self._supply.after(seat, position - 1)
@@ -304,8 +309,8 @@ class Dispatcher:
             return False
         if event.position != position:  # removed for space meanwhile
             seat.progress.bury(position, self._clock.monotonic())
-        elif self._is_expired(seat, event):
-            self._expire(seat, position)
+        elif self._ages.is_expired(seat, event):
+            self._burial.expire(seat, position)
         else:
             self._tally.events_redelivered += 1
             self._send(seat, event)
@@ -317,29 +322,9 @@ class Dispatcher:
         attempt = seat.progress.hand(event, now_s)
         if not seat.durable:  # no cursor, so nothing to settle and no window
             seat.progress.bury(event.position, now_s)
-        reply_by_ms, late = self._timing(seat, event)
+        is_awaited = event.position in self._awaited
+        reply_by_ms, late = self._ages.timing(seat, event, is_awaited=is_awaited)
         seat.outlet.deliver(event, attempt, reply_by_ms, late=late)
-
-    def _timing(self, seat: Seat, event: Event) -> tuple[int | None, bool]:
-        """Return until when a callback may be replied to, None if it may not, and if it is late."""
-        if not event.envelope.is_callback:
-            return None, False
-        reply_by_ms = self._reply_by_ms(event)
-        is_in_time = self._clock.wall_ms() < reply_by_ms
-        if not seat.durable:
-            return None, not is_in_time
-        is_awaited = event.position in self._awaited and event.position > seat.replay_through
-        return (reply_by_ms, False) if is_in_time and is_awaited else (None, True)
-
-    def _is_expired(self, seat: Seat, event: Event) -> bool:
-        """Whether an event is too old to deliver; nothing is to who reads along or again."""
-        if not (seat.durable and self.may_expire) or event.position <= seat.replay_through:
-            return False
-        settings = self._settings
-        age_s = (self._clock.wall_ms() - event.received_ms) / 1000
-        if event.envelope.is_callback:
-            return age_s > max(settings.late_callback_s, settings.callback_timeout_s)
-        return bool(settings.max_age_s) and age_s > settings.max_age_s
 
     # -- time -----------------------------------------------------------------------------
 
@@ -364,7 +349,7 @@ class Dispatcher:
         if expired is not None:
             position, verdict, attempt = expired
             if attempt is not None:
-                self._note(seat, position, verdict, attempt)
+                self._burial.note(seat, position, verdict, attempt)
         self._pump(seat)
 
     def _flush_passed(self, seat: Seat) -> None:

@@ -39,6 +39,14 @@ class Done:
         self._settled.add(position, position)
         self._advance()
 
+    def run_end(self, position: int) -> int:
+        """Return the last of the settled positions that follow one another from `position` on."""
+        return self._settled.run_end(position)
+
+    def revive(self, position: int) -> None:
+        """Note that a settled position is to be settled again; the cursor waits for it."""
+        self._settled.remove(position)
+
     def pass_over(self, first: int, last: int) -> None:
         """Note a span that is not for this consumer; it must lie above those before."""
         if self._passed and self._passed[-1][1] == first - 1:

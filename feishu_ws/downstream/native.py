@@ -11,13 +11,14 @@ import os
 import pwd
 import socket
 import stat
-import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from feishu_ws.downstream.desk import Desk
 from feishu_ws.downstream.dispatcher import Dispatcher
+from feishu_ws.downstream.peers import are_uids_mapped, peer_of
 from feishu_ws.downstream.session import Session
 from feishu_ws.downstream.settings import SocketSettings
 from feishu_ws.faults import Fault, FeishuWsError
@@ -27,8 +28,6 @@ from feishu_ws.wire.native import Code, RpcError
 MAX_CLIENTS: Final = 64
 BACKLOG: Final = 128
 DIRECTORY_MODE: Final = 0o755  # who may connect is for the mode of the socket to say
-_UCRED: Final = struct.Struct("iII")  # pid, uid, gid
-_UNMAPPED: Final = ["0", "0", "4294967295"]
 
 
 class NativeSocket:
@@ -38,6 +37,7 @@ class NativeSocket:
         self,
         settings: SocketSettings,
         dispatcher: Dispatcher,
+        desk: Desk,
         *,
         app_id: str,
         journal_id: str,
@@ -47,6 +47,7 @@ class NativeSocket:
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
+        self._desk = desk
         self._app_id = app_id
         self._journal_id = journal_id
         self._status = status
@@ -79,6 +80,7 @@ class NativeSocket:
     def _session(self) -> Session:
         return Session(
             self._dispatcher,
+            self._desk,
             app_id=self._app_id,
             journal_id=self._journal_id,
             status=self._status,
@@ -89,10 +91,7 @@ class NativeSocket:
 
     def _admit(self, session: Session) -> RpcError | None:
         """Return why a client may not stay, None if it may."""
-        connection = session.transport.get_extra_info("socket")
-        _, session.uid, _ = _UCRED.unpack(
-            connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        )
+        _, session.uid = peer_of(session.transport.get_extra_info("socket"))
         if self._is_stopping:
             return RpcError(Code.NOT_ALLOWED, "the daemon stops")
         if self._uids is not None and session.uid not in self._uids:
@@ -119,6 +118,7 @@ class NativeSocket:
             await asyncio.wait_for(self._empty.wait(), settle_s)
         except TimeoutError:
             self._abort_all()
+        self._desk.close()
         if self._passed is None:
             self._settings.path.unlink(missing_ok=True)
 
@@ -143,7 +143,7 @@ def _allowed_uids(users: tuple[str, ...]) -> frozenset[int] | None:
     """
     if not users:
         return None
-    if Path("/proc/self/uid_map").read_text().split() != _UNMAPPED:
+    if are_uids_mapped():
         raise FeishuWsError(
             Fault.PEER_HIDDEN,
             "socket.allow_users is set, but this user namespace maps uids, so peers cannot be told apart",
@@ -220,9 +220,7 @@ def _who_answers(path: Path) -> str | None:
     probe.settimeout(0)  # a listener accepts at once, or its backlog is full
     try:
         probe.connect(str(path))
-        pid, _, _ = _UCRED.unpack(
-            probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        )
+        pid, _ = peer_of(probe)
     except BlockingIOError:
         return "a process too busy to accept"
     except OSError as exc:

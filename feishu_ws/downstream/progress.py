@@ -8,21 +8,20 @@ A position is in exactly one place:
     unread → in flight → settled
                │  ▲
                ▼  │
-            due again    (rejected, timed out, or its connection ended)
+            due again    (rejected, timed out, or its connection ended; or revived)
 
 Invariant: every position up to `read_through` is settled, passed over or out.
 """
 
 import heapq
 from collections.abc import Iterable, Iterator
-from enum import Enum, auto
 from typing import Final
 
-import msgspec
-
 from feishu_ws.downstream.done import Done
+from feishu_ws.downstream.handed import Handed, Verdict
 from feishu_ws.downstream.settings import MAX_REJECTED, DeliverySettings
-from feishu_ws.model import Attempt, CompiledFilter, ConsumerRecord, Envelope, Event, Span
+from feishu_ws.downstream.stale import Stale
+from feishu_ws.model import Attempt, CompiledFilter, ConsumerRecord, DeadLetter, Event, Filter, Span
 from feishu_ws.wire.native import MAX_RETRY_IN_S
 
 FIRST_RETRY_S: Final = 1.0
@@ -30,33 +29,6 @@ MAX_RETRY_S: Final = 300.0
 MAX_DOUBLINGS: Final = 9  # of the first retry: with them it is over `MAX_RETRY_S`
 STUCK_CONNECTIONS: Final = 3  # in a row; then one event at a time, to find the one that kills it
 _SLACK: Final = 64  # stale entries a heap may hold besides one per delivery
-
-
-class Handed(msgspec.Struct, gc=False):
-    """A position that was handed over at least once and is not settled.
-
-    Attributes:
-        at_s: When it was handed over last.
-        received_ms: When the event arrived from Feishu.
-        due_s: When it goes out again; None while it is in flight.
-        is_live: A callback handed over at once, outside the window.
-        is_rejected: The consumer asked for it again later.
-    """
-
-    position: int
-    envelope: Envelope
-    at_s: float
-    received_ms: int
-    due_s: float | None = None
-    is_live: bool = False
-    is_rejected: bool = False
-
-
-class Verdict(Enum):
-    """What to do with a delivery that failed."""
-
-    AGAIN = auto()
-    BURY = auto()
 
 
 class Progress:
@@ -68,6 +40,8 @@ class Progress:
         self.attempts: dict[int, Attempt] = dict(record.attempts)
         self.asked_window: int | None = None
         self.is_isolated = False
+        self.stale = Stale()
+        self._revived = {p for p, attempt in record.attempts.items() if not attempt.count}
         self._out: dict[int, Handed] = {}
         self._unwanted: dict[int, Handed] = {}  # were out when a new filter did not name them
         self._done = Done(record.cursor, record.ahead)
@@ -82,6 +56,15 @@ class Progress:
         self._settled_meanwhile = False
         self._stuck_at: int | None = None
         self._stuck_times = 0
+
+    def moved(self, cursor: int) -> "Progress":
+        """Return the progress of the same consumer, connected or not, that stands at `cursor`."""
+        attempts = {p: attempt for p, attempt in self.attempts.items() if p > cursor}
+        moved = Progress(ConsumerRecord("", Filter(), cursor, attempts=attempts), self.settings)
+        moved.asked_window = self.asked_window
+        moved.stale = Stale([*self.stale, *(p for p, h in self._out.items() if h.due_s is None)])
+        moved._revived |= {p for p in self._revived if p > cursor}
+        return moved
 
     def refilter(self, cursor: int, wanted: CompiledFilter, now_s: float) -> None:
         """Take a new filter, which applies from the cursor on.
@@ -138,8 +121,8 @@ class Progress:
         return position in self._out or position in self._done
 
     def is_out(self, position: int) -> bool:
-        """Whether a position was delivered and is not settled."""
-        return position in self._out
+        """Whether a position was delivered and is not settled, perhaps before a move."""
+        return position in self._out or position in self.stale
 
     def is_in_flight(self, position: int) -> bool:
         """Whether the consumer has a position now: delivered, not settled and not taken back."""
@@ -160,8 +143,8 @@ class Progress:
             self.read_through = through
 
     def skip_done(self, position: int) -> None:
-        """Read past a position that is settled or out already."""
-        self.read_through = position
+        """Read past a position that is settled or out already, and past all settled that follow."""
+        self.read_through = max(position, self._done.run_end(position))
 
     def take_passed(self) -> list[Span]:
         """Return what was passed over and reached by the cursor since the last call."""
@@ -210,6 +193,31 @@ class Progress:
         self._watch_oldest(now_s)
         return self.attempt(position)
 
+    def revive(self, letter: DeadLetter, now_s: float) -> None:
+        """Take an event back from the dead letters: it goes out again as if never tried.
+
+        One that is unread, or out again because its consumer was moved, keeps its place.
+        """
+        position = letter.position
+        self.attempts[position] = Attempt(0)
+        self._revived.add(position)
+        if position in self._out or position not in self._done:
+            return
+        self._done.revive(position)
+        self._out[position] = Handed(
+            position, letter.envelope, now_s, letter.received_ms, due_s=now_s, is_rejected=True,
+            is_revived=True,
+        )  # fmt: skip
+        self._rejected += 1
+        self._push_due(now_s, position)
+
+    def is_ageless(self, position: int) -> bool:
+        """Whether an operator gave an event back, so that it is never too old.
+
+        A restart forgets that once an attempt was counted.
+        """
+        return position in self._revived
+
     def attempt(self, position: int) -> int:
         """Return the attempt number: 1 + attempts counted so far."""
         known = self.attempts.get(position)
@@ -219,8 +227,9 @@ class Progress:
 
     def settle(self, positions: Iterable[int], through: int | None, now_s: float) -> list[Handed]:
         """Settle what was delivered; return what this settles now. The rest is ignored."""
-        wanted = {p for p in positions if p in self._out or p in self._unwanted}
-        if through is not None:
+        out, named = self._out, self.stale.fresh(positions)
+        wanted = {p for p in named if (p in out and not out[p].is_revived) or p in self._unwanted}
+        if through is not None and not self.stale.absorb_through(through):
             wanted.update(self._delivered_through(through))
         settled = [done for p in sorted(wanted) if (done := self._remove(p)) is not None]
         if settled:
@@ -241,6 +250,7 @@ class Progress:
         self._leave(done)
         self._rejected -= done.is_rejected
         self.attempts.pop(position, None)
+        self._revived.discard(position)
         self._done.settle(position)
         return done
 
@@ -354,6 +364,7 @@ class Progress:
         """Another connection takes over: what is in flight goes to it at once."""
         if self._oldest is not None:
             self._note_stuck(self._oldest)
+        self.stale = Stale()
         self._put_all_back(now_s)
 
     def disconnected(self, now_s: float) -> tuple[int, Attempt] | None:
@@ -364,6 +375,7 @@ class Progress:
             if self.is_isolated:
                 counted = oldest, self._count(oldest, "consumer went away")
             self._note_stuck(oldest)
+        self.stale = Stale()
         self._put_all_back(now_s)
         return counted
 

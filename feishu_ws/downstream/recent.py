@@ -9,7 +9,7 @@ from typing import Final
 
 from feishu_ws.model import Event, Reading
 
-MAX_BYTES: Final = 4 * 1024 * 1024  # about 1,000 messages: a consumer further behind reads the disk
+MAX_BYTES: Final = 1024 * 1024  # some 230 messages: a consumer further behind reads the disk
 _OVERHEAD: Final = 1536  # an event's objects besides its payload and its encoded body
 
 

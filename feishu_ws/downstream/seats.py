@@ -7,32 +7,34 @@ get a seat each and leave nothing behind.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from feishu_ws.clock import Clock
+from feishu_ws.downstream import lost, replay
+from feishu_ws.downstream.hello import check_hello, is_move, wanted_by
 from feishu_ws.downstream.progress import Progress
 from feishu_ws.downstream.recent import Batch
 from feishu_ws.downstream.settings import (
     CONFLICT_S,
     MAX_CONSUMERS,
-    MAX_POSITION,
-    MAX_TYPE_CHARS,
-    MAX_TYPES,
-    MAX_WINDOW,
     SUPERSEDES_PER_MINUTE,
     DeliverySettings,
 )
-from feishu_ws.faults import Fault
-from feishu_ws.happenings import ConsumerDisconnected, ConsumerFaulted, Observer
+from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.happenings import (
+    ConsumerDisconnected,
+    ConsumerFaulted,
+    ConsumerForgotten,
+    Observer,
+)
 from feishu_ws.journal.contract import Journal
 from feishu_ws.model import ConsumerRecord, Event, Filter
-from feishu_ws.wire.native import Code, HelloParams, RpcError, is_consumer_name
+from feishu_ws.wire.native import Code, HelloParams, RpcError
 
 GO_ON_S: Final = 0.1  # by then the newcomer has the seat; if it left, the one before goes on
-_STARTS: Final = f"resume, latest, earliest or a position from 1 to {MAX_POSITION}"
 
 
 class Outlet(Protocol):
@@ -58,6 +60,7 @@ class Seat:
         batch: What was read from the disk and not sent yet.
         timer_at: When it fires, on the loop's clock; uvloop's handles do not always know.
         replay_through: Up to here it was told to read again; what is old is sent all the same.
+        is_moving: It is being moved; nothing is sent until that is durable.
         is_pumping: It is being sent to just now.
         is_queued: It will be sent to in the loop's next turn.
     """
@@ -73,6 +76,7 @@ class Seat:
         self.timer: asyncio.Handle | None = None
         self.timer_at = 0.0
         self.replay_through = 0
+        self.is_moving = False
         self.is_pumping = False
         self.is_queued = False
         self.supersedes: deque[float] = deque()
@@ -98,7 +102,7 @@ class Seats:
         self.settings = settings
         self.durable: dict[str, Seat] = {}
         self.taps: set[Seat] = set()
-        self._preparing: dict[str, asyncio.Task[None]] = {}
+        self._changing: dict[str, asyncio.Task[None]] = {}
 
     def all(self) -> list[Seat]:
         """Return every seat, durable ones first."""
@@ -110,15 +114,20 @@ class Seats:
         for seat in self.all():
             seat.progress.settings = settings
             self._wake(seat)  # the window may be larger, a deadline sooner
-        for seat in self.durable.values():
-            told = self._journal.settle(seat.name, ())  # done after what it was told before
-            told.add_done_callback(partial(self._follow, seat))
+        for name in self.durable:
+            told = self._journal.settle(name, ())  # done after what it was told before
+            told.add_done_callback(partial(self._told, name))
 
-    def _follow(self, seat: Seat, _: asyncio.Future[None]) -> None:
-        """Take over the filter the journal has."""
-        record = self._journal.consumers().get(seat.name)
-        if record is not None and record.filter != seat.wanted.filter:
-            self._renew(seat, is_moved=False)
+    def _told(self, name: str, _: asyncio.Future[None]) -> None:
+        self._follow(name)
+
+    def _follow(self, name: str) -> None:
+        """Take over the filter the journal has, unless it is about to change."""
+        seat, record = self.durable.get(name), self._journal.consumers().get(name)
+        if seat is None or record is None or name in self._changing:
+            return
+        if record.filter != seat.wanted.filter:
+            self._renew(seat)
             self._wake(seat)
 
     async def take(self, outlet: Outlet, hello: HelloParams) -> tuple[Seat, int | None]:
@@ -128,7 +137,7 @@ class Seats:
             RpcError: `INVALID_PARAMS`, `CONSUMER_CONFLICT` or `FULL`.
             FeishuWsError: The journal cannot be read.
         """
-        _check(hello)
+        check_hello(hello)
         if not hello.durable:
             return await self._take_tap(outlet, hello), None
         self._check_quarrel(hello.consumer)
@@ -142,7 +151,7 @@ class Seats:
 
     async def _take_tap(self, outlet: Outlet, hello: HelloParams) -> Seat:
         cursor = await self._cursor(hello.start)
-        wanted = _wanted(Filter(), hello)
+        wanted = wanted_by(Filter(), hello)
         record = ConsumerRecord(hello.consumer, wanted, cursor)
         seat = Seat(hello.consumer, wanted, Progress(record, self.settings), durable=False)
         seat.outlet = outlet
@@ -155,58 +164,159 @@ class Seats:
         if seat is None:
             record = self._journal.consumers()[name]
             seat = Seat(name, record.filter, Progress(record, self.settings), durable=True)
+            seat.replay_through = replay.ordered_through(self._journal, name)
             self.durable[name] = seat
         return seat
 
-    # -- what a hello changes in the journal ------------------------------------------------
+    # -- what changes in the journal --------------------------------------------------------
+
+    async def _turn(self, name: str) -> None:
+        """Wait until nothing is changed about a consumer; then `_change` has to follow at once."""
+        while (busy := self._changing.get(name)) is not None:
+            await asyncio.wait([busy])
+
+    async def _change(self, name: str, change: Coroutine[Any, Any, None]) -> None:
+        """Change something about a consumer, to the end, also if nobody waits for it any more.
+
+        Raises:
+            FeishuWsError: The journal cannot be read, or ended before it was durable.
+        """
+        task = asyncio.get_running_loop().create_task(change, name=f"change-{name}")
+        self._changing[name] = task
+        task.add_done_callback(partial(self._changed, name))
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise FeishuWsError(Fault.LOCAL_STOP, "the journal was closed before it was durable")
+        task.result()
+
+    def _changed(self, name: str, task: asyncio.Task[None]) -> None:
+        del self._changing[name]
+        if not task.cancelled():
+            task.exception()  # raised where it is awaited; nobody may, if the client left
+        if name in self.durable:
+            self._follow(name)
 
     async def _prepare(self, hello: HelloParams) -> None:
-        """Make durable what the hello wishes; one hello of a name at a time.
+        """Make durable what the hello wishes.
 
         Raises:
             RpcError: `FULL`.
             FeishuWsError: The journal cannot be read.
         """
         name = hello.consumer
-        while (busy := self._preparing.get(name)) is not None:
-            await asyncio.wait([busy])
+        await self._turn(name)
         known = self._journal.consumers().get(name)
-        if (
-            known is not None
-            and not _moves(known, hello)
-            and _wanted(known.filter, hello) == known.filter
-        ):
-            return
-        if (
-            known is None
-            and len(self._journal.consumers().keys() | self._preparing) >= MAX_CONSUMERS
-        ):
-            raise RpcError(Code.FULL, f"there are {MAX_CONSUMERS} consumers, the most there can be")
-        # A task of its own: memory must follow the journal even if the client leaves meanwhile.
-        task = asyncio.get_running_loop().create_task(self._enroll(hello), name=f"enroll-{name}")
-        self._preparing[name] = task
-        task.add_done_callback(lambda done: self._prepared(name, done))
-        await asyncio.wait([task])
-        task.result()
-
-    def _prepared(self, name: str, task: asyncio.Task[None]) -> None:
-        del self._preparing[name]
-        if not task.cancelled():
-            task.exception()  # raised where it is awaited; nobody may, if the client left
+        if known is None:
+            if len(self._journal.consumers().keys() | self._changing) >= MAX_CONSUMERS:
+                raise RpcError(
+                    Code.FULL, f"there are {MAX_CONSUMERS} consumers, the most there can be"
+                )
+            await self._change(name, self._enroll(hello))
+        elif is_move(known, hello):
+            await self._change(name, self._move_as(known, hello))
+        elif wanted_by(known.filter, hello) != known.filter:
+            await self._change(name, self._refilter(known, wanted_by(known.filter, hello)))
 
     async def _enroll(self, hello: HelloParams) -> None:
+        """Make a consumer exist."""
         name = hello.consumer
-        known = self._journal.consumers().get(name)
-        wanted = _wanted(known.filter if known else Filter(), hello)
-        cursor = await self._cursor(hello.start) if _moves(known, hello) else None
-        declared = known is not None and known.declared
-        await self._journal.enroll(name, wanted, cursor, declared=declared)
+        cursor = await self._cursor(hello.start)
+        if hello.start == "resume":
+            now_ms, hours = self._clock.wall_ms(), self.settings.forget_after_hours
+            cursor = lost.begin(self._journal, cursor, now_ms, hours)
         self._clear_forgotten()
-        seat = self._seat(name)
-        self._renew(seat, is_moved=cursor is not None)
-        if known is not None and cursor is not None:
-            seat.replay_through = self._journal.last
-        asyncio.get_running_loop().call_later(GO_ON_S, self._wake, seat)
+        declared = name in dict(self.settings.consumers)  # just now, by a reload
+        await self._journal.enroll(name, wanted_by(Filter(), hello), cursor, declared=declared)
+
+    async def _refilter(self, known: ConsumerRecord, wanted: Filter) -> None:
+        """Let a consumer have another filter, and read again from its cursor."""
+        await self._journal.enroll(known.name, wanted, None, declared=known.declared)
+        self._renew(self._seat(known.name))
+        self._wake_later(known.name)
+
+    async def _move_as(self, known: ConsumerRecord, hello: HelloParams) -> None:
+        """Move a consumer to where a hello says, which may bring another filter."""
+        cursor = await self._cursor(hello.start)
+        wanted = wanted_by(known.filter, hello)
+        if wanted != known.filter:
+            await self._journal.enroll(known.name, wanted, None, declared=known.declared)
+            self._renew(self._seat(known.name))
+        await self._move(known.name, cursor)
+        self._wake_later(known.name)
+
+    def _wake_later(self, name: str) -> None:
+        """By then the newcomer has the seat; if it left, the one before goes on."""
+        asyncio.get_running_loop().call_later(GO_ON_S, self._wake, self._seat(name))
+
+    async def move(self, name: str, cursor: int) -> int:
+        """Let a consumer stand at `cursor` and read on from there, at once if it is connected.
+
+        Returns the cursor that it had.
+
+        Raises:
+            RpcError: `INVALID_PARAMS`: there is no such consumer.
+            FeishuWsError: The journal ended before it was durable.
+        """
+        await self._turn(name)
+        known = self._journal.consumers().get(name)
+        if known is None:
+            raise unknown(name, self._journal)
+        await self._change(name, self._move(name, cursor))
+        seat = self.durable.get(name)
+        if seat is not None:
+            self._wake(seat)
+        return known.cursor
+
+    async def _move(self, name: str, cursor: int) -> None:
+        """Memory moves at once: what is settled from now on was delivered before the move."""
+        through = replay.order(self._journal, name, cursor)
+        moved = self._journal.move(name, cursor)
+        seat = self.durable.get(name)
+        if seat is not None:
+            seat.progress = seat.progress.moved(cursor)
+            seat.batch = None
+            seat.replay_through = through
+            seat.is_moving = True
+        try:
+            await moved
+        finally:
+            if seat is not None:
+                seat.is_moving = False
+
+    async def forget(self, name: str, reason: str) -> None:
+        """Remove a consumer that is neither declared nor connected.
+
+        Args:
+            name: Which.
+            reason: `asked` or `absent`.
+
+        Raises:
+            RpcError: `INVALID_PARAMS`, `CONSUMER_CONFLICT`.
+            FeishuWsError: The journal ended before it was durable.
+        """
+        await self._turn(name)
+        known = self._journal.consumers().get(name)
+        if known is None:
+            raise unknown(name, self._journal)
+        if known.declared or name in dict(self.settings.consumers):
+            raise RpcError(
+                Code.CONSUMER_CONFLICT,
+                f"consumer {name} is declared; remove it from delivery.consumers first",
+            )
+        if self.is_connected(name):
+            raise RpcError(Code.CONSUMER_CONFLICT, f"consumer {name} is connected; stop it first")
+        await self._change(name, self._forget(name))
+        self._observe(ConsumerForgotten(name, reason))
+
+    async def _forget(self, name: str) -> None:
+        replay.forget(self._journal, name)
+        await self._journal.forget(name)
+        self._clear_forgotten()
+
+    def is_connected(self, name: str) -> bool:
+        """Whether a durable consumer of this name is connected."""
+        seat = self.durable.get(name)
+        return seat is not None and seat.outlet is not None
 
     def _clear_forgotten(self) -> None:
         """Keep no seat of consumers the journal does not know any more."""
@@ -214,14 +324,11 @@ class Seats:
         for name in [n for n, s in self.durable.items() if n not in known and s.outlet is None]:
             del self.durable[name]
 
-    def _renew(self, seat: Seat, *, is_moved: bool) -> None:
-        """Filter or cursor changed: read again from the cursor the journal now has."""
+    def _renew(self, seat: Seat) -> None:
+        """The filter changed: read again from the cursor the journal now has."""
         record = self._journal.consumers()[seat.name]
         seat.wanted = record.filter.compile()
-        if is_moved:
-            seat.progress = Progress(record, self.settings)
-        else:
-            seat.progress.refilter(record.cursor, seat.wanted, self._clock.monotonic())
+        seat.progress.refilter(record.cursor, seat.wanted, self._clock.monotonic())
 
     async def _cursor(self, start: str | int) -> int:
         """Return the cursor for a `start`: everything up to it counts as settled."""
@@ -284,51 +391,7 @@ class Seats:
             self._observe(ConsumerFaulted(seat.name, Fault.CONSUMER_POISONED, detail))
 
 
-def _check(hello: HelloParams) -> None:
-    """Refuse params that make no sense.
-
-    Raises:
-        RpcError: `INVALID_PARAMS`, naming the field, what was seen and expected.
-    """
-    if not is_consumer_name(hello.consumer):
-        raise RpcError(
-            Code.INVALID_PARAMS,
-            f"params.consumer is {hello.consumer[:80]!r}, expected 1 to 64 of a-z 0-9 _ . -",
-        )
-    _check_types(hello.types or [])
-    start = hello.start
-    if start not in ("resume", "latest", "earliest") and not (
-        isinstance(start, int) and 1 <= start <= MAX_POSITION
-    ):
-        raise RpcError(Code.INVALID_PARAMS, f"params.start is {start!r}, expected {_STARTS}")
-    if hello.window is not None and not 1 <= hello.window <= MAX_WINDOW:
-        raise RpcError(
-            Code.INVALID_PARAMS, f"params.window is {hello.window}, expected 1 to {MAX_WINDOW}"
-        )
-
-
-def _check_types(types: list[str]) -> None:
-    """Refuse a filter that would take long to compile, now and at every start.
-
-    Raises:
-        RpcError: `INVALID_PARAMS`.
-    """
-    longest = max(map(len, types), default=0)
-    if len(types) > MAX_TYPES or longest > MAX_TYPE_CHARS:
-        raise RpcError(
-            Code.INVALID_PARAMS,
-            f"params.types has {len(types)} globs, the longest of {longest} characters,"
-            f" expected up to {MAX_TYPES} of up to {MAX_TYPE_CHARS}",
-        )
-
-
-def _moves(known: ConsumerRecord | None, hello: HelloParams) -> bool:
-    """Whether a hello says where its consumer stands; one that resumes stands where it stood."""
-    return known is None or (hello.force and hello.start != "resume")
-
-
-def _wanted(known: Filter, hello: HelloParams) -> Filter:
-    """Return the filter a hello asks for; chats and ignore_own come from the configuration."""
-    if hello.types is None:
-        return known
-    return Filter(tuple(hello.types), known.chats, known.ignore_own)
+def unknown(name: str, journal: Journal) -> RpcError:
+    """Return the refusal of a name that is no consumer's."""
+    known = ", ".join(sorted(journal.consumers())) or "none"
+    return RpcError(Code.INVALID_PARAMS, f"there is no consumer {name[:64]!r}; there are: {known}")

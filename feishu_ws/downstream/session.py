@@ -13,6 +13,7 @@ import msgspec
 
 from feishu_ws import __version__
 from feishu_ws.downstream.connection import Connection
+from feishu_ws.downstream.desk import Desk, Errand
 from feishu_ws.downstream.dispatcher import Dispatcher
 from feishu_ws.downstream.seats import Seat
 from feishu_ws.events.cloudevent import encode_body
@@ -37,6 +38,7 @@ class Session(Connection):
     def __init__(
         self,
         dispatcher: Dispatcher,
+        desk: Desk,
         *,
         app_id: str,
         journal_id: str,
@@ -47,6 +49,7 @@ class Session(Connection):
     ) -> None:
         super().__init__()
         self._dispatcher = dispatcher
+        self._desk = desk
         self._app_id = app_id
         self._journal_id = journal_id
         self._status = status
@@ -55,6 +58,7 @@ class Session(Connection):
         self._dismiss = dismiss
         self._seat: Seat | None = None
         self._greeting: asyncio.Task[None] | None = None
+        self._has_errand = False
         self._unanswered = 0
         self.uid: int | None = None
 
@@ -100,8 +104,8 @@ class Session(Connection):
             self._dispatcher.resume(self._seat)
 
     def is_busy(self) -> bool:
-        """Whether enough of its requests wait for the disk."""
-        return self._unanswered >= MAX_UNANSWERED
+        """Whether enough of its requests wait for the disk; admin methods go one by one."""
+        return self._has_errand or self._unanswered >= MAX_UNANSWERED
 
     def owes_answers(self) -> bool:
         """Whether a request is still to be answered."""
@@ -149,9 +153,15 @@ class Session(Connection):
 
     def _obey(self, call: Call) -> None:
         method = _METHODS.get(call.method)
-        if method is None:
+        if method is not None:
+            method(self, call)
+            return
+        errand = self._desk.accept(call, self.uid)
+        if errand is None:
             raise RpcError(Code.METHOD_NOT_FOUND, f"no method {call.method[:64]!r}")
-        method(self, call)
+        self._has_errand = True
+        self._unanswered += 1
+        self._desk.run(self._carry_out(call, errand))
 
     def _refuse(self, call: Call, error: RpcError) -> None:
         if call.wants_result:
@@ -195,7 +205,7 @@ class Session(Connection):
         except RpcError as error:
             self._refuse(call, error)
         except FeishuWsError as error:
-            self._refuse(call, RpcError(Code.INTERNAL_ERROR, f"{error.fault}: {error.detail}"))
+            self._refuse(call, _internal(error))
         else:
             self._take_seat(call, seat, cursor)
         finally:
@@ -266,6 +276,22 @@ class Session(Connection):
             )
         self._result(call, _EMPTY)
 
+    async def _carry_out(self, call: Call, errand: Errand) -> None:
+        """Answer an admin method; the client may be gone by then."""
+        try:
+            self._result(call, await errand())
+        except RpcError as error:
+            self._refuse(call, error)
+        except FeishuWsError as error:
+            self._refuse(call, _internal(error))
+        except BaseException:  # a defect: who runs the task tells of it, the client waits for us
+            self._refuse(call, RpcError(Code.INTERNAL_ERROR, "a defect, see the daemon's log"))
+            raise
+        finally:
+            self._has_errand = False
+            self._unanswered -= 1
+            self.go_on()
+
     def _ping(self, call: Call) -> None:
         self._result(call, "pong")
 
@@ -280,6 +306,12 @@ class Session(Connection):
             event.body = encode_body(event, self._app_id)
         reply_by = None if reply_by_ms is None else rfc3339_ms(reply_by_ms)
         self.send(native.event_line(event.position, attempt, reply_by, event.body, late=late))
+
+
+def _internal(error: FeishuWsError) -> RpcError:
+    """Return the error object of a fault; clients read the word for it from its data."""
+    data = {"fault": error.fault.value}
+    return RpcError(Code.INTERNAL_ERROR, f"{error.fault}: {error.detail}", data)
 
 
 _METHODS: Final[dict[str, Callable[[Session, Call], None]]] = {

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from feishu_ws.journal.ledger import ConsumerState, Ledger
 from feishu_ws.journal.upkeep import Upkeep
-from feishu_ws.journal.work import Apply, Owed
+from feishu_ws.journal.work import Apply, Letter, Owed
 from feishu_ws.model import Attempt, Filter, Span
 
 
@@ -41,8 +41,51 @@ def bury(name: str, position: int, reason: str, attempt: Attempt, died_ms: int) 
     def apply(owed: Owed, ledger: Ledger) -> None:
         state = ledger.states.get(name)
         if state is not None and position not in state.settled:
-            owed.dead.append((name, position, reason, attempt, died_ms))
+            owed.bury((name, position), reason, attempt, died_ms)
             ledger.settle(name, (position,))
+            owed.consumers.add(name)
+
+    return apply
+
+
+def revive(upkeep: Upkeep, name: str, positions: Iterable[int], revived: list[int]) -> Apply:
+    """Give dead letters back to their consumer; `revived` takes those it was done for."""
+
+    def apply(owed: Owed, ledger: Ledger) -> None:
+        state = ledger.states.get(name)
+        if state is None:
+            return
+        for position in positions:
+            head = upkeep.dead_head((name, position), owed)
+            if head is not None and state.wanted.names(head.envelope):
+                owed.raise_up((name, position))
+                owed.consumers.add(name)
+                state.revive(position)
+                revived.append(position)
+
+    return apply
+
+
+def drop_dead(upkeep: Upkeep, letters: Iterable[Letter], dropped: list[Letter]) -> Apply:
+    """Remove dead letters for good; `dropped` takes those that were there."""
+
+    def apply(owed: Owed, _: Ledger) -> None:
+        for letter in letters:
+            if upkeep.dead_head(letter, owed) is not None:
+                owed.raise_up(letter)
+                dropped.append(letter)
+
+    return apply
+
+
+def move(upkeep: Upkeep, name: str, cursor: int) -> Apply:
+    """Let a consumer stand at `cursor`."""
+
+    def apply(owed: Owed, ledger: Ledger) -> None:
+        state = ledger.states.get(name)
+        if state is not None:
+            state.move(cursor)
+            upkeep.count_again(name)
             owed.consumers.add(name)
 
     return apply
@@ -115,8 +158,8 @@ def see(name: str, wall_ms: int, *, connected: bool) -> Apply:
     return apply
 
 
-def remember(key: str, value: str) -> Apply:
-    """Store a small fact."""
+def remember(key: str, value: str | None) -> Apply:
+    """Store a small fact, or forget it (None)."""
 
     def apply(owed: Owed, _: Ledger) -> None:
         owed.facts[key] = value

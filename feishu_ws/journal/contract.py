@@ -21,6 +21,14 @@ Promises (each has its test in `tests/journal/contract.py`):
    reported.
 7. *Never in the way.* Reading, pruning and the number of consumers do not delay
    an append by more than a short, bounded step.
+8. *Dead is kept.* A dead letter and its event stay until it is revived or dropped,
+   except as `max_bytes` says, and then that is reported. Forgetting its consumer,
+   moving it, or settling the event again changes nothing about it.
+9. *Revived is held.* Once `revive` was answered, its consumer holds the event as if
+   it had never been tried, and the dead letter is gone: both or neither, also after
+   a crash.
+10. *Moved is moved.* Once `move` was answered, the consumer holds every event above
+   the cursor that its filter names, whatever it had settled before, and none below.
 
 All methods are called on the event loop's thread; nothing here blocks it.
 """
@@ -31,7 +39,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from feishu_ws.faults import Fault
-from feishu_ws.model import Attempt, ConsumerRecord, Event, Filter, Outcome, Reading, Span
+from feishu_ws.model import (
+    Attempt,
+    ConsumerRecord,
+    DeadLetter,
+    Event,
+    Filter,
+    Outcome,
+    Reading,
+    Span,
+)
+
+CONSUMERS_LOST = "consumers_lost"
+"""A fact, `CURSOR UNIX_MS`: damage cost the journal consumers; where unknown ones begin, since when."""
 
 Subscriber = Callable[[Sequence[Event]], None]
 
@@ -113,6 +133,44 @@ class Journal(Protocol):
         """Return the last position received before `wall_ms` (0 if none)."""
         ...
 
+    async def count_held(self, name: str, through: int) -> int:
+        """Count the events up to `through` that a consumer holds, as far as is durable.
+
+        Raises:
+            FeishuWsError: `journal_io` or `journal_corrupt`.
+        """
+        ...
+
+    async def dead_letters(
+        self, after: int = 0, limit: int = 100, name: str | None = None
+    ) -> Sequence[DeadLetter]:
+        """Read dead letters above position `after`, in its order, of one consumer or of all.
+
+        At most `limit`, and then the rest of the last position.
+
+        Raises:
+            FeishuWsError: `journal_io` or `journal_corrupt`.
+        """
+        ...
+
+    async def dead_letters_at(
+        self, positions: Sequence[int], name: str | None = None
+    ) -> Sequence[DeadLetter]:
+        """Read the dead letters of some positions, of one consumer or of all.
+
+        Raises:
+            FeishuWsError: `journal_io` or `journal_corrupt`.
+        """
+        ...
+
+    async def dead_counts(self) -> Mapping[str, int]:
+        """Return how many dead letters each consumer has, forgotten ones included.
+
+        Raises:
+            FeishuWsError: `journal_io` or `journal_corrupt`.
+        """
+        ...
+
     def consumers(self) -> Mapping[str, ConsumerRecord]:
         """Return what is durably known of every consumer."""
         ...
@@ -126,6 +184,10 @@ class Journal(Protocol):
         counts as settled up to the first event it names. With a `cursor`, the
         consumer stands there and everything it had settled ahead is forgotten.
         """
+        ...
+
+    def move(self, name: str, cursor: int) -> asyncio.Future[None]:
+        """Let a consumer stand at `cursor` (promise 10); attempts above it are kept."""
         ...
 
     def settle(
@@ -146,6 +208,20 @@ class Journal(Protocol):
         """Move an event to the dead letters of a consumer; it counts as settled."""
         ...
 
+    def revive(self, name: str, positions: Sequence[int]) -> asyncio.Future[list[int]]:
+        """Give dead letters back to their consumer (promise 9); return those it was done for.
+
+        Left as they are: what is no dead letter of it, and what its filter does not
+        name. An attempt of count 0 tells them from others until one is counted.
+        """
+        ...
+
+    def drop_dead(
+        self, letters: Sequence[tuple[str, int]]
+    ) -> asyncio.Future[list[tuple[str, int]]]:
+        """Remove dead letters, each of a consumer and a position; return those there were."""
+        ...
+
     def forget(self, name: str) -> asyncio.Future[None]:
         """Remove a consumer, its cursor and attempts; dead letters stay."""
         ...
@@ -158,8 +234,8 @@ class Journal(Protocol):
         """Return a small fact stored by `remember`."""
         ...
 
-    def remember(self, key: str, value: str) -> asyncio.Future[None]:
-        """Store a small fact durably."""
+    def remember(self, key: str, value: str | None) -> asyncio.Future[None]:
+        """Store a small fact durably, or forget it (None)."""
         ...
 
     def reconfigure(self, settings: JournalSettings) -> None:

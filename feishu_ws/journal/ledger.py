@@ -85,6 +85,16 @@ class ConsumerState:
             self.settle((position,))
         return held
 
+    def revive(self, position: int) -> None:
+        """Hold an event again that was settled; it counts as never tried.
+
+        Its attempt of count 0 says that it came back from the dead letters.
+        """
+        if position in self.settled:
+            self.settled.remove(position)
+            self.pending += position <= self.counted
+        self.attempts[position] = Attempt(0)
+
     def move(self, cursor: int) -> None:
         """Stand at `cursor`; what was settled ahead of it is forgotten."""
         self.settled = Spans(cursor)

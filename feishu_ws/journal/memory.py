@@ -5,13 +5,27 @@ model that the durable ones are compared with.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from feishu_ws.clock import Clock
 from feishu_ws.journal.contract import JournalFacts, JournalSettings, Subscriber
 from feishu_ws.journal.ledger import ConsumerState, Ledger
 from feishu_ws.journal.retention import HOUR_MS
-from feishu_ws.model import Attempt, ConsumerRecord, Event, Filter, Outcome, Reading, Span, Verdict
+from feishu_ws.model import (
+    Attempt,
+    ConsumerRecord,
+    DeadLetter,
+    Event,
+    Filter,
+    Outcome,
+    Reading,
+    Span,
+    Verdict,
+)
+
+_T = TypeVar("_T")
 
 MEMORY_ID = "00000000-0000-0000-0000-000000000000"
 
@@ -28,6 +42,7 @@ class MemoryJournal:
         self._ledger = Ledger()
         self._subscribers: list[Subscriber] = []
         self.dead: list[tuple[str, int, str, Attempt]] = []
+        self._died_ms: dict[tuple[str, int], int] = {}
         self._declare()
 
     def _declare(self) -> None:
@@ -94,6 +109,55 @@ class MemoryJournal:
             found.append(event)
         return Reading(found, max(after, self.last))
 
+    async def count_held(self, name: str, through: int) -> int:
+        """Count the events up to `through` that a consumer holds."""
+        state = self._ledger.states.get(name)
+        if state is None:
+            return 0
+        return sum(p <= through and state.holds(p, e.envelope) for p, e in self._events.items())
+
+    async def dead_letters(
+        self, after: int = 0, limit: int = 100, name: str | None = None
+    ) -> list[DeadLetter]:
+        """Read dead letters above position `after`: `limit`, and the rest of the last position."""
+        found = sorted(
+            (position, whose)
+            for whose, position, _, _ in self.dead
+            if position > after and name in {None, whose}
+        )
+        last = found[:limit][-1][0] if found else after
+        return self._letters([letter for letter in found if letter[0] <= last])
+
+    async def dead_letters_at(
+        self, positions: Sequence[int], name: str | None = None
+    ) -> list[DeadLetter]:
+        """Read the dead letters of some positions."""
+        return self._letters(
+            (position, whose)
+            for position in positions
+            for whose in sorted(w for w, p, _, _ in self.dead if p == position)
+            if name in {None, whose}
+        )
+
+    def _letters(self, which: Iterable[tuple[int, str]]) -> list[DeadLetter]:
+        dead = {(position, name): (reason, a) for name, position, reason, a in self.dead}
+        letters = []
+        for position, name in which:
+            reason, attempt = dead[position, name]
+            event = self._events[position]
+            letters.append(
+                DeadLetter(
+                    name, position, reason, attempt.reason, attempt.count,
+                    self._died_ms[name, position], event.received_ms, event.envelope,
+                    len(event.payload),
+                )
+            )  # fmt: skip
+        return letters
+
+    async def dead_counts(self) -> Mapping[str, int]:
+        """Return how many dead letters each consumer has."""
+        return Counter(name for name, _, _, _ in self.dead)
+
     async def position_at(self, wall_ms: int) -> int:
         """Return the last position received before `wall_ms`."""
         later = [p for p, event in self._events.items() if event.received_ms >= wall_ms]
@@ -118,7 +182,15 @@ class MemoryJournal:
             state.refilter(wanted, next(held, None))
         state.declared = declared
         self._count(state)
-        return _done()
+        return _done(None)
+
+    def move(self, name: str, cursor: int) -> asyncio.Future[None]:
+        """Let a consumer stand at `cursor`."""
+        state = self._ledger.states.get(name)
+        if state is not None:
+            state.move(cursor)
+            self._count(state)
+        return _done(None)
 
     def _count(self, state: ConsumerState) -> None:
         for position, event in sorted(self._events.items()):
@@ -131,7 +203,7 @@ class MemoryJournal:
     ) -> asyncio.Future[None]:
         """Record that a consumer is done with `positions`; `passed` were not for it."""
         self.settle_soon(name, positions, passed)
-        return _done()
+        return _done(None)
 
     def settle_soon(self, name: str, positions: Iterable[int], passed: Iterable[Span] = ()) -> None:
         """Like `settle`, but nobody waits for it."""
@@ -142,21 +214,49 @@ class MemoryJournal:
         state = self._ledger.states.get(name)
         if state is not None and position not in state.settled:
             state.attempts[position] = attempt
-        return _done()
+        return _done(None)
 
     def bury(self, name: str, position: int, reason: str, attempt: Attempt) -> asyncio.Future[None]:
         """Move an event to the dead letters of a consumer; it counts as settled."""
         state = self._ledger.states.get(name)
         if state is not None and position not in state.settled:
             if position in self._events:
+                self._raise_up(name, position)
                 self.dead.append((name, position, reason, attempt))
+                self._died_ms[name, position] = self._clock.wall_ms()
             self._ledger.settle(name, (position,))
-        return _done()
+        return _done(None)
+
+    def _raise_up(self, name: str, position: int) -> bool:
+        """Remove a dead letter; return whether there was one."""
+        before = len(self.dead)
+        self.dead[:] = [letter for letter in self.dead if letter[:2] != (name, position)]
+        return len(self.dead) < before
+
+    def revive(self, name: str, positions: Sequence[int]) -> asyncio.Future[list[int]]:
+        """Give dead letters back to their consumer; return those it was done for."""
+        state = self._ledger.states.get(name)
+        revived: list[int] = []
+        if state is None:
+            return _done(revived)
+        for position in positions:
+            event = self._events.get(position)
+            is_named = event is not None and state.wanted.names(event.envelope)
+            if is_named and self._raise_up(name, position):
+                state.revive(position)
+                revived.append(position)
+        return _done(revived)
+
+    def drop_dead(
+        self, letters: Sequence[tuple[str, int]]
+    ) -> asyncio.Future[list[tuple[str, int]]]:
+        """Remove dead letters; return those there were."""
+        return _done([letter for letter in letters if self._raise_up(*letter)])
 
     def forget(self, name: str) -> asyncio.Future[None]:
         """Remove a consumer; its dead letters stay."""
         self._ledger.states.pop(name, None)
-        return _done()
+        return _done(None)
 
     def seen(self, name: str, wall_ms: int, *, connected: bool) -> None:
         """Note that a consumer is or was connected."""
@@ -168,10 +268,12 @@ class MemoryJournal:
         """Return a small fact stored by `remember`."""
         return self._facts.get(key)
 
-    def remember(self, key: str, value: str) -> asyncio.Future[None]:
-        """Store a small fact."""
-        self._facts[key] = value
-        return _done()
+    def remember(self, key: str, value: str | None) -> asyncio.Future[None]:
+        """Store a small fact, or forget it (None)."""
+        self._facts.pop(key, None)
+        if value is not None:
+            self._facts[key] = value
+        return _done(None)
 
     def reconfigure(self, settings: JournalSettings) -> None:
         """Apply changed settings."""
@@ -195,7 +297,7 @@ class MemoryJournal:
         del deadline_s
 
 
-def _done() -> asyncio.Future[None]:
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.set_result(None)
+def _done(result: _T) -> asyncio.Future[_T]:
+    future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+    future.set_result(result)
     return future

@@ -7,6 +7,7 @@ consumer held it is kept until its transaction is committed.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,7 @@ from feishu_ws.journal.retention import (
     take,
 )
 from feishu_ws.journal.store import Head, Store
+from feishu_ws.journal.work import Loss
 
 MAKE_STEPS: Final = 16  # one transaction frees at most so often, then it refuses
 LEAST_BYTES: Final = 16 * 1024  # less frees no page
@@ -133,20 +135,23 @@ class Room:
         self._dropped.clear()
         self._is_measured = False
 
-    def take_dropped(self) -> tuple[list[tuple[str, int, int, int]], set[str]]:
+    def take_dropped(self) -> tuple[list[Loss], list[Loss], set[str]]:
         """The transaction is committed: tell the ledger.
 
-        Returns (reason, count, first, last) for `EventsDropped`, and who lost events.
+        Returns losses by reason, losses by absent consumer, and who lost events.
         """
-        found: dict[Rank, list[int]] = {}
+        found: dict[str, list[int]] = {}
+        absent: dict[str, list[int]] = {}
         losers: set[str] = set()
         for level, row in self._dropped:
             lost = [s.name for s in self._ledger if s.drop(row.position, row.envelope)]
             losers.update(lost)
             if lost or level is Rank.DEAD:
-                found.setdefault(level, []).append(row.position)
+                found.setdefault(REASONS[level], []).append(row.position)
+            for name in lost if level is Rank.ABSENT else ():
+                absent.setdefault(name, []).append(row.position)
         self._dropped.clear()
-        return [(REASONS[level], len(p), p[0], p[-1]) for level, p in found.items()], losers
+        return _losses(found), _losses(absent), losers
 
     # -- between commits ------------------------------------------------------------------
 
@@ -231,6 +236,10 @@ class Room:
 
     def _rank(self, row: Head) -> Rank:
         return rank(self._ledger.holders(row.position, row.envelope), is_dead=row.is_dead)
+
+
+def _losses(found: Mapping[str, list[int]]) -> list[Loss]:
+    return [(name, len(p), p[0], p[-1]) for name, p in found.items()]
 
 
 _EXPENDABLE: Final = (Rank.UNHELD, Rank.DEAD, Rank.ABSENT)

@@ -12,6 +12,9 @@ transaction; a file from a newer version is refused and not touched.
 """
 
 import sqlite3
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
 from typing import Final
 
 from feishu_ws.faults import Fault, FeishuWsError
@@ -77,6 +80,39 @@ MIGRATIONS: Final[tuple[str, ...]] = (_VERSION_1,)
 """`MIGRATIONS[n]` turns version n into version n + 1."""
 
 VERSION: Final = len(MIGRATIONS)
+APPLICATION_ID: Final = int.from_bytes(b"FsWs", "big")
+"""`PRAGMA application_id` of new files; that of older ones is 0."""
+
+_NAMES: Final = frozenset({"event", "seen", "consumer", "ahead", "attempt", "dead", "fact"})
+_ENOUGH_NAMES: Final = 4  # others may have a table of such a name too, but not of so many
+_SQLITES_OWN: Final = "sqlite_"
+_SHOWN_NAMES: Final = 5
+_MOST_VERSIONS: Final = 1000  # a version beyond is none: the header is damaged
+
+
+class Origin(Enum):
+    """Whose file it is, as far as the names of its tables tell."""
+
+    OURS = "ours"
+    FOREIGN = "foreign"
+    UNKNOWN = "unknown"
+
+
+def origin_of(tables: Iterable[str]) -> Origin:
+    """Return whose file has these tables."""
+    names = {name for name in tables if not name.startswith(_SQLITES_OWN)}
+    if len(names & _NAMES) >= _ENOUGH_NAMES:
+        return Origin.OURS
+    return Origin.FOREIGN if names - _NAMES else Origin.UNKNOWN
+
+
+class NoJournalError(FeishuWsError):
+    """The file has nothing of a journal. It is not touched: it may be somebody's."""
+
+    hint = "set journal.path to another file, or move this one away to start a new journal"
+
+    def __init__(self, path: Path, seen: str) -> None:
+        super().__init__(Fault.JOURNAL_CORRUPT, f"{path} is no journal of feishu-ws: {seen}")
 
 
 def check_version(connection: sqlite3.Connection) -> int:
@@ -87,12 +123,36 @@ def check_version(connection: sqlite3.Connection) -> int:
         sqlite3.Error: As the disk answers.
     """
     (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if not 0 <= found <= _MOST_VERSIONS:
+        raise FeishuWsError(Fault.JOURNAL_CORRUPT, f"journal has schema version {found}")
     if found > VERSION:
         raise FeishuWsError(
             Fault.JOURNAL_VERSION,
             f"journal has schema version {found}, this feishu-ws knows up to {VERSION}",
         )
     return int(found)
+
+
+def check_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """See that the file has the tables its version says, none where it is new.
+
+    Raises:
+        NoJournalError: It is another program's.
+        FeishuWsError: `journal_corrupt`.
+        sqlite3.Error: As the disk answers.
+    """
+    query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    names = {name for (name,) in connection.execute(query)}
+    if origin_of(names) is Origin.FOREIGN:
+        shown = ", ".join(sorted(names - _NAMES)[:_SHOWN_NAMES])
+        raise NoJournalError(path, f"it has tables of another program ({shown})")
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    version = check_version(connection)
+    is_whole = names >= _NAMES if version else not names
+    if not is_whole or mark not in ({0, APPLICATION_ID} if version else {0}):
+        missing = ", ".join(sorted(_NAMES - names)) or "none"
+        detail = f"{path} has schema version {version}, application id {mark} and lacks tables: {missing}"
+        raise FeishuWsError(Fault.JOURNAL_CORRUPT, detail)
 
 
 def migrate(connection: sqlite3.Connection) -> int:
@@ -104,5 +164,6 @@ def migrate(connection: sqlite3.Connection) -> int:
     """
     for number in range(check_version(connection), VERSION):
         script = MIGRATIONS[number]
-        connection.executescript(f"BEGIN;{script};PRAGMA user_version = {number + 1};COMMIT;")
+        mark = f"PRAGMA application_id = {APPLICATION_ID};" if number == 0 else ""
+        connection.executescript(f"BEGIN;{mark}{script};PRAGMA user_version = {number + 1};COMMIT;")
     return VERSION

@@ -49,6 +49,30 @@ class Spans:
         self._firsts[lo:hi] = [first]
         self._lasts[lo:hi] = [last]
 
+    def remove(self, position: int) -> None:
+        """Take a position out again; the cursor falls back below it where it must."""
+        if position <= self.cursor:
+            above, self.cursor = self.cursor, position - 1
+            self.add(position + 1, above)
+            return
+        i = bisect_right(self._firsts, position) - 1
+        if i < 0 or position > self._lasts[i]:
+            return
+        parts = ((self._firsts[i], position - 1), (position + 1, self._lasts[i]))
+        left = [(first, last) for first, last in parts if first <= last]
+        self._firsts[i : i + 1] = [first for first, _ in left]
+        self._lasts[i : i + 1] = [last for _, last in left]
+
+    def run_end(self, position: int) -> int:
+        """Return the last of the members that follow one another from `position` on.
+
+        That is `position - 1` where it is none itself.
+        """
+        if position <= self.cursor:
+            return self.cursor
+        i = bisect_right(self._firsts, position) - 1
+        return max(self._lasts[i], position - 1) if i >= 0 else position - 1
+
     def _advance(self, cursor: int) -> None:
         passed = bisect_right(self._firsts, cursor + 1)
         if passed:

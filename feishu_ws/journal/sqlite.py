@@ -9,15 +9,14 @@ import contextlib
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-import msgspec
-
-from feishu_ws.clock import Clock
+from feishu_ws.clock import Clock, StepGuard
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import (
+    ConsumerFaulted,
     EventsDropped,
     Happening,
     JournalOpened,
@@ -25,16 +24,22 @@ from feishu_ws.happenings import (
     Observer,
 )
 from feishu_ws.journal import changes
+from feishu_ws.journal.checkup import Checkup
 from feishu_ws.journal.contract import JournalFacts, JournalSettings, Subscriber
+from feishu_ws.journal.examine import examine
 from feishu_ws.journal.file import connect_reader, connect_writer, explain, make_private
 from feishu_ws.journal.health import Health
+from feishu_ws.journal.image import Progress
 from feishu_ws.journal.ledger import Ledger
 from feishu_ws.journal.lock import JournalLock
+from feishu_ws.journal.opening import open_whole
 from feishu_ws.journal.reader import ReaderThread
+from feishu_ws.journal.reads import Reads
+from feishu_ws.journal.rows import JOURNAL_ID
 from feishu_ws.journal.store import Store
-from feishu_ws.journal.work import Append, Apply, Change, Owed, Report
+from feishu_ws.journal.work import Append, Apply, Change, Letter, Owed, Report
 from feishu_ws.journal.writer import Writer
-from feishu_ws.model import Attempt, ConsumerRecord, Event, Filter, Outcome, Reading, Span, Verdict
+from feishu_ws.model import Attempt, ConsumerRecord, Event, Filter, Outcome, Span, Verdict
 from feishu_ws.tally import Tally
 
 _T = TypeVar("_T")
@@ -43,10 +48,9 @@ MAX_WAITING_BYTES: Final = 32 * 1024 * 1024  # CONTRACT 2.1
 ROW_OVERHEAD: Final = 512  # what an event takes in memory besides its payload
 MAX_POSITION: Final = 2**62  # more than SQLite's integers hold is no cursor
 READER_ENDS_S: Final = 1.0  # a reader in the middle of a batch; while it reads, the WAL stays
-_ID: Final = "journal_id"
 
 
-class SqliteJournal:
+class SqliteJournal(Reads):
     """See `contract.Journal`."""
 
     def __init__(
@@ -58,65 +62,75 @@ class SqliteJournal:
         tally: Tally,
         observe: Observer,
     ) -> None:
-        self._path = path
+        self._path = path.resolve()  # SQLite has its log beside the file, not beside a link to it
         self._settings = settings
         self._clock = clock
         self._tally = tally
         self._observe = observe
-        self._lock = JournalLock(path)
+        self._lock = JournalLock(self._path)
         self._subscribers: list[Subscriber] = []
         self._waiting_bytes = 0
         self._health = Health()
         self._ended_by: Fault | None = None
         self._ended = asyncio.Event()
+        self._checking: asyncio.Task[None] | None = None
 
-    def open(self) -> None:
+    def open(self, progress: Progress = lambda *_: None) -> None:
         """Take the lock, open the file, bring its schema up to date, start the threads.
 
-        Must be called on the event loop's thread while the loop runs.
+        A damaged file is salvaged first. Must be called on the event loop's thread while
+        the loop runs.
+
+        Args:
+            progress: Told how far a salvage is; it takes about a minute per GiB.
 
         Raises:
-            FeishuWsError: `journal_locked`, `journal_version`, `journal_io`,
-                `journal_read_only`, `journal_corrupt`, `disk_full`. The file is as it was.
+            FeishuWsError: `journal_locked`, `journal_version`, `journal_io`, `disk_full`,
+                `journal_read_only`, `journal_corrupt` (no trace of a journal). The file is
+                as it was.
         """
         self._loop = asyncio.get_running_loop()
         self._lock.acquire()
+        now_ms = self._clock.wall_ms()
         try:
-            self._open_file()
-        except sqlite3.Error as error:
-            self._lock.release()
-            raise explain(error, self._path) from error
+            salvaged = open_whole(
+                self._path, self._settings, now_ms, self._open_file, progress,
+                is_known=bool(self._lock.noted),
+            )  # fmt: skip
         except FeishuWsError:
             self._lock.release()
             raise
+        self._writer.upkeep.guard = StepGuard(self._clock)
         self._writer.start()
         self._reader.start()
-        if _ID not in self._facts:
-            self.remember(_ID, str(uuid.uuid4()))
+        if JOURNAL_ID not in self._facts:
+            self.remember(JOURNAL_ID, str(uuid.uuid4()))
+        self._lock.note(self.id)
+        self._tell(salvaged)
         self._observe(JournalOpened(str(self._path), self._last, self._sizes.live_bytes))
+        if self._checkup is not None:
+            self._checking = self._loop.create_task(self._checkup.run(), name="journal-checkup")
 
     def _open_file(self) -> None:
         make_private(self._path)
         with contextlib.ExitStack() as undo:
             # The reader comes first and goes last: until the file is known to be ours and
             # whole nothing is written, and what closes before it moves no WAL into the file.
-            self._read_store = Store(connect_reader(self._path))
-            undo.callback(self._read_store.close)
+            reading = connect_reader(self._path)
+            undo.callback(reading.close)
+            is_examined = examine(reading, self._path)
             self._store = Store(connect_writer(self._path))
             undo.callback(self._store.close)
-            self._load()
+            self._load(Store(reading))
             undo.pop_all()
+        self._checkup = None if is_examined else Checkup(reading, self._ask, self._clock)
 
-    def _load(self) -> None:
-        try:
-            self._writer = Writer(
-                self._store, self._path, self._settings, self._clock.wall_ms, self._hand_over,
-                self._end,
-            )  # fmt: skip
-        except msgspec.MsgspecError as error:
-            detail = f"a consumer's filter in {self._path} is unreadable: {error}"
-            raise FeishuWsError(Fault.JOURNAL_CORRUPT, detail) from error
-        self._reader = ReaderThread(self._read_store.close)
+    def _load(self, read_store: Store) -> None:
+        self._read_store = read_store
+        self._writer = Writer(
+            self._store, self._path, self._settings, self._clock.wall_ms, self._hand_over, self._end
+        )
+        self._reader = ReaderThread(read_store.close)
         self._facts = self._store.load_facts()
         self._sizes = self._writer.sizes()
         self._last = self._writer.last
@@ -137,7 +151,7 @@ class SqliteJournal:
     @property
     def id(self) -> str:
         """The journal's own UUID."""
-        return self._facts[_ID]
+        return self._facts[JOURNAL_ID]
 
     def is_alive(self) -> bool:
         """Whether the writing thread runs; a daemon without it must not go on."""
@@ -194,7 +208,7 @@ class SqliteJournal:
         self, name: str, positions: Iterable[int], passed: Iterable[Span] = ()
     ) -> asyncio.Future[None]:
         """Record that a consumer is done with `positions`; `passed` were not for it."""
-        return self._change(changes.settle(name, positions, passed))
+        return self._change(changes.settle(name, positions, passed), None)
 
     def settle_soon(self, name: str, positions: Iterable[int], passed: Iterable[Span] = ()) -> None:
         """Like `settle`, but nobody waits: durable within 50 ms, in company."""
@@ -202,12 +216,22 @@ class SqliteJournal:
 
     def note_attempt(self, name: str, position: int, attempt: Attempt) -> asyncio.Future[None]:
         """Record a counted attempt; replaces an earlier one."""
-        return self._change(changes.note_attempt(name, position, attempt))
+        return self._change(changes.note_attempt(name, position, attempt), None)
 
     def bury(self, name: str, position: int, reason: str, attempt: Attempt) -> asyncio.Future[None]:
         """Move an event to the dead letters of a consumer; it counts as settled."""
         died_ms = self._clock.wall_ms()
-        return self._change(changes.bury(name, position, reason, attempt, died_ms))
+        return self._change(changes.bury(name, position, reason, attempt, died_ms), None)
+
+    def revive(self, name: str, positions: Sequence[int]) -> asyncio.Future[list[int]]:
+        """Give dead letters back to their consumer; return those it was done for."""
+        revived: list[int] = []
+        return self._change(changes.revive(self._writer.upkeep, name, positions, revived), revived)
+
+    def drop_dead(self, letters: Sequence[Letter]) -> asyncio.Future[list[Letter]]:
+        """Remove dead letters; return those there were."""
+        dropped: list[Letter] = []
+        return self._change(changes.drop_dead(self._writer.upkeep, letters, dropped), dropped)
 
     def enroll(
         self, name: str, wanted: Filter, cursor: int | None, *, declared: bool
@@ -215,20 +239,27 @@ class SqliteJournal:
         """Create a consumer, change its filter, or move its cursor."""
         cursor = None if cursor is None else min(cursor, MAX_POSITION)
         upkeep = self._writer.upkeep
-        return self._change(changes.enroll(upkeep, name, wanted, cursor, declared=declared))
+        return self._change(changes.enroll(upkeep, name, wanted, cursor, declared=declared), None)
+
+    def move(self, name: str, cursor: int) -> asyncio.Future[None]:
+        """Let a consumer stand at `cursor`."""
+        upkeep = self._writer.upkeep
+        return self._change(changes.move(upkeep, name, min(cursor, MAX_POSITION)), None)
 
     def forget(self, name: str) -> asyncio.Future[None]:
         """Remove a consumer, its cursor and attempts; dead letters stay."""
-        return self._change(changes.forget(name))
+        return self._change(changes.forget(name), None)
 
     def seen(self, name: str, wall_ms: int, *, connected: bool) -> None:
         """Note that a consumer is or was connected."""
         self._writer.put(Change(changes.see(name, wall_ms, connected=connected)))
 
-    def remember(self, key: str, value: str) -> asyncio.Future[None]:
-        """Store a small fact durably."""
-        self._facts[key] = value
-        return self._change(changes.remember(key, value))
+    def remember(self, key: str, value: str | None) -> asyncio.Future[None]:
+        """Store a small fact durably, or forget it (None)."""
+        self._facts.pop(key, None)
+        if value is not None:
+            self._facts[key] = value
+        return self._change(changes.remember(key, value), None)
 
     def reconfigure(self, settings: JournalSettings) -> None:
         """Apply changed settings from the next step on."""
@@ -243,41 +274,23 @@ class SqliteJournal:
 
     def trust_clock(self, *, trusted: bool) -> None:
         """Say whether the wall clock can be believed; nothing expires by age while it cannot."""
-        self._writer.upkeep.trusts_clock = trusted
+        self._writer.upkeep.trust_clock(trusted=trusted)
 
-    def _change(self, apply: Apply) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = self._loop.create_future()
+    def _change(self, apply: Apply, result: _T) -> asyncio.Future[_T]:
+        """Hand a change over; `result`, which it may fill in, is its answer."""
+        future: asyncio.Future[_T] = self._loop.create_future()
         if self._ended_by is not None:  # nobody is there to write it
             future.cancel()
             return future
 
         def done() -> None:
             if not future.done():
-                future.set_result(None)
+                future.set_result(result)
 
         self._writer.put(Change(apply, done))
         return future
 
     # -- reading --------------------------------------------------------------------------
-
-    async def read(self, after: int, max_events: int = 256, max_bytes: int = 1024**2) -> Reading:
-        """Read events above position `after`, at least one where there is one."""
-        return await self._ask(lambda: self._read(after, max_events, max_bytes))
-
-    def _read(self, after: int, max_events: int, max_bytes: int) -> Reading:
-        newest = self._last  # taken first: what comes after it is read next time
-        events = self._read_store.events_after(after, max_events, max_bytes)
-        through = events[-1].position if events else max(after, newest)
-        return Reading(events, through)
-
-    async def position_at(self, wall_ms: int) -> int:
-        """Return the last position received before `wall_ms`."""
-        return await self._ask(lambda: self._position_at(wall_ms))
-
-    def _position_at(self, wall_ms: int) -> int:
-        newest = self._last
-        first = self._read_store.first_since(wall_ms)
-        return first - 1 if first else newest
 
     async def _ask(self, function: Callable[[], _T]) -> _T:
         if self._ended_by is not None:
@@ -332,6 +345,8 @@ class SqliteJournal:
         for reason, count, first, last in report.dropped:
             self._tally.events_discarded[reason] += count
             self._observe(EventsDropped(reason, count, first, last))
+        for name, count, first, last in report.absent:
+            self._observe(ConsumerFaulted(name, Fault.CONSUMER_ABSENT, _lost(count, first, last)))
         if report.pruned is not None:
             self._observe(JournalPruned(*report.pruned))
         if report.error is not None:
@@ -348,19 +363,23 @@ class SqliteJournal:
     async def close(self, deadline_s: float) -> None:
         """Commit what waits, answer it, and release the lock; at most `deadline_s`."""
         self._ended_by = self._ended_by or Fault.LOCAL_STOP
-        self._reader.stop()
+        if self._checking is not None:
+            self._checking.cancel()
+        if self._writer.damage is None:
+            self._reader.stop()
         self._writer.stop()
         try:
             await asyncio.wait_for(self._ended.wait(), deadline_s)
         except TimeoutError:
             return  # the disk hangs; the lock ends with the process
+        self._reader.stop()
         self._lock.release()
 
     def _end(self) -> None:
         """Called in the writer's thread when it ends, also by a defect."""
-        if self._ended_by is not None:
+        if self._ended_by is not None and self._writer.damage is None:
             self._reader.join(READER_ENDS_S)  # the last to close moves the WAL into the file
-        self._store.close()
+        self._store.close()  # with damage the reader closes last, and cannot: nothing is lost
         try:
             self._loop.call_soon_threadsafe(self._note_end)
         except RuntimeError:  # the loop is closed: the process is ending
@@ -372,3 +391,7 @@ class SqliteJournal:
             self._ended_by = Fault.INTERNAL
             detail = "the writing thread died"
             self._tell(self._health.fail(Fault.INTERNAL, detail, self._clock.monotonic()))
+
+
+def _lost(count: int, first: int, last: int) -> str:
+    return f"{count} events it had not settled made room for new ones, positions {first} to {last}"

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from feishu_ws.clock import StepGuard
 from feishu_ws.journal.contract import JournalSettings
 from feishu_ws.journal.ledger import ConsumerState, Ledger
 from feishu_ws.journal.retention import (
@@ -24,6 +25,7 @@ from feishu_ws.journal.retention import (
 )
 from feishu_ws.journal.room import Room
 from feishu_ws.journal.store import Head, Store
+from feishu_ws.journal.work import Letter, Owed
 
 PASS_EVERY_S: Final = 60.0  # ages are in hours, so a minute late is early enough
 PAUSE_S: Final = 5.0  # after an error of the disk
@@ -56,8 +58,15 @@ class Upkeep:
              self._compact)
         )  # fmt: skip
         self.trusts_clock = True
+        self.guard: StepGuard | None = None
         self.room = Room(store, ledger, settings)
         self.room.measure()
+
+    def trust_clock(self, *, trusted: bool) -> None:
+        """Say whether the wall clock can be believed; called on the loop."""
+        if trusted and self.guard is not None:
+            self.guard.accept()
+        self.trusts_clock = trusted
 
     def reconfigure(self, settings: JournalSettings) -> None:
         """Apply changed settings, beginning with a pass."""
@@ -107,7 +116,8 @@ class Upkeep:
 
     def _doubts(self, now_ms: int) -> bool:
         """Whether ages cannot be told by this time; that ends the pass."""
-        if self.trusts_clock and clock_is_sane(now_ms, self._store.newest_ms()):
+        is_steady = self.guard is None or self.guard.agrees()
+        if is_steady and self.trusts_clock and clock_is_sane(now_ms, self._store.newest_ms()):
             return False
         self._age_scan = self._key_scan = None
         return True
@@ -233,6 +243,20 @@ class Upkeep:
         except sqlite3.Error:
             first = 0
         return first - 1 if first else self._ledger.last
+
+    # -- dead letters ---------------------------------------------------------------------
+
+    def dead_head(self, letter: Letter, owed: Owed) -> Head | None:
+        """Return the event of a dead letter, None if there is none or that is unreadable."""
+        name, position = letter
+        try:
+            is_dead = letter in owed.dead or (
+                letter not in owed.raised and self._store.is_dead(name, position)
+            )
+            heads = self._store.heads_after(position - 1, 1) if is_dead else []
+        except sqlite3.Error:  # the commit that follows fails as well, and reports it
+            return None
+        return next((head for head in heads if head.position == position), None)
 
     # -- space ----------------------------------------------------------------------------
 

@@ -9,6 +9,10 @@ from feishu_ws.journal.ledger import Ledger
 from feishu_ws.model import Attempt, ConsumerRecord, Event, Outcome
 
 Answer = Callable[[Outcome], None]
+Letter = tuple[str, int]
+"""A dead letter: whose, and which position."""
+Loss = tuple[str, int, int, int]
+"""Events given up for space: why or whose, how many, the first and the last."""
 
 
 @dataclass(slots=True)
@@ -34,16 +38,34 @@ class Change:
 
 @dataclass(slots=True)
 class Owed:
-    """What the ledger has and the disk does not."""
+    """What the ledger has and the disk does not.
+
+    Attributes:
+        dead: New dead letters, as (reason, attempt, when it died).
+        raised: Dead letters that are none any more; removed before `dead` is written.
+        facts: Values by key, None for one that is to be forgotten.
+    """
 
     consumers: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
-    dead: list[tuple[str, int, str, Attempt, int]] = field(default_factory=list)
-    facts: dict[str, str] = field(default_factory=dict)
+    dead: dict[Letter, tuple[str, Attempt, int]] = field(default_factory=dict)
+    raised: set[Letter] = field(default_factory=set)
+    facts: dict[str, str | None] = field(default_factory=dict)
     done: list[Callable[[], None]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.consumers or self.forgotten or self.dead or self.facts or self.done)
+        return bool(
+            self.consumers or self.forgotten or self.dead or self.raised or self.facts or self.done
+        )
+
+    def bury(self, letter: Letter, reason: str, attempt: Attempt, died_ms: int) -> None:
+        """A dead letter is to be written."""
+        self.dead[letter] = reason, attempt, died_ms
+
+    def raise_up(self, letter: Letter) -> None:
+        """A dead letter is to be removed, written or not."""
+        self.dead.pop(letter, None)
+        self.raised.add(letter)
 
 
 Apply = Callable[[Owed, Ledger], None]
@@ -68,6 +90,7 @@ class Report:
         commit_s: How long the commit took, None without one that succeeded.
         error: Why it failed. A failed `upkeep` alone does not mean that writes fail.
         dropped: (reason, count, first, last) of held events that were given up.
+        absent: (consumer, count, first, last) of those that only an absent one held.
         pruned: (events, keys) that a round of retention removed.
     """
 
@@ -81,5 +104,6 @@ class Report:
     commit_s: float | None = None
     sizes: Sizes | None = None
     error: FeishuWsError | None = None
-    dropped: list[tuple[str, int, int, int]] = field(default_factory=list)
+    dropped: list[Loss] = field(default_factory=list)
+    absent: list[Loss] = field(default_factory=list)
     pruned: tuple[int, int] | None = None

@@ -22,6 +22,7 @@ from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.journal.contract import JournalSettings
 from feishu_ws.journal.file import explain, free_bytes
 from feishu_ws.journal.ledger import ConsumerState, Ledger
+from feishu_ws.journal.replace import mark
 from feishu_ws.journal.store import Store
 from feishu_ws.journal.upkeep import Upkeep
 from feishu_ws.journal.work import Append, Change, Owed, Report, Sizes
@@ -81,6 +82,7 @@ class Writer(threading.Thread):
         self._wal_bytes = CHECKPOINT_BYTES  # what a crash left there
         self._upkeep_at = 0.0
         self._damage: FeishuWsError | None = None
+        self._is_marked = False
         self.ledger = Ledger(store.last_position())
         self.busy_since: float | None = None
         for state in store.load_consumers():
@@ -102,6 +104,11 @@ class Writer(threading.Thread):
     def apply_first(self, change: Change) -> None:
         """Apply a change before the thread is started; it is written when it is."""
         self._apply(change)
+
+    @property
+    def damage(self) -> FeishuWsError | None:
+        """What was found damaged, None as long as nothing was."""
+        return self._damage
 
     def condemn(self, damage: FeishuWsError) -> None:
         """The file was found damaged: refuse everything from now on."""
@@ -127,6 +134,9 @@ class Writer(threading.Thread):
             self._commit_some(appends)
             if self._may_keep_up() and (not appends or self._is_overdue()):
                 self._keep_up(is_quiet=is_quiet)
+            if self._damage is not None and not self._is_marked:
+                mark(self._path, self._damage.detail)  # the next start may not notice by itself
+                self._is_marked = True
 
     def _is_overdue(self) -> bool:
         """Whether upkeep has its turn though events come without a pause."""
@@ -250,8 +260,9 @@ class Writer(threading.Thread):
             self._store.remove_consumer(name)
         for name in owed.consumers:
             self._write_consumer(self.ledger.states[name])
-        for letter in owed.dead:
-            self._store.add_dead(*letter)
+        self._store.remove_letters(owed.raised)
+        for (name, position), (reason, attempt, died_ms) in owed.dead.items():
+            self._store.add_dead(name, position, reason, attempt, died_ms)
         for key, value in owed.facts.items():
             self._store.save_fact(key, value)
 
@@ -276,7 +287,7 @@ class Writer(threading.Thread):
         self._saving.clear()
         for event in report.stored:
             self.ledger.append(event.position, event.envelope)
-        report.dropped, losers = self.upkeep.room.take_dropped()
+        report.dropped, report.absent, losers = self.upkeep.room.take_dropped()
         self._owed.consumers |= losers  # in memory they are past it; on disk with the next commit
         for name in owed.forgotten:
             self._saved.pop(name, None)

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from feishu_ws.clock import ManualClock, SystemClock
+from feishu_ws.downstream.admin import Admin
 from feishu_ws.downstream.dispatcher import Dispatcher
 from feishu_ws.downstream.settings import DeliverySettings
 from feishu_ws.faults import Fault, FeishuWsError
@@ -95,6 +96,15 @@ class SlowJournal(MemoryJournal):
 
         return self._later(do)
 
+    def move(self, name, cursor):
+        if self.disk.is_set():
+            return super().move(name, cursor)
+
+        async def do():
+            await MemoryJournal.move(self, name, cursor)
+
+        return self._later(do)
+
     def settle(self, name, positions, passed=()):
         positions, passed = tuple(positions), tuple(passed)
         self.settled.append((name, positions, passed))
@@ -179,12 +189,12 @@ class World:
 
     def restart(self):
         """Forget everything but the journal."""
+        observe = self.happenings.append
         self.dispatcher = Dispatcher(
-            self.journal,
-            self.settings,
-            clock=self.clock,
-            tally=self.tally,
-            observe=self.happenings.append,
+            self.journal, self.settings, clock=self.clock, tally=self.tally, observe=observe
+        )
+        self.admin = Admin(
+            self.journal, self.dispatcher, app_id="cli_own", clock=self.clock, observe=observe
         )
 
     def of(self, kind):
@@ -216,6 +226,10 @@ class World:
         """Store many events, named by number."""
         first = self.journal.last
         return await self.publish(*range(first, first + count), kind=kind, size=size)
+
+    def reject(self, seat, position, retry_in_s=None, *, reason="", dead=False):
+        """Reject as a session does."""
+        return self.dispatcher.reject(seat, position, reason, retry_in_s, dead=dead)
 
     def settle(self, seat, *positions, through=None):
         """Settle as a session does for a notification."""

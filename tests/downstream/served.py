@@ -7,7 +7,10 @@ import socket
 
 from downstream.rig import World
 
+from feishu_ws.downstream.admin import Admin
+from feishu_ws.downstream.desk import Desk
 from feishu_ws.downstream.native import NativeSocket
+from feishu_ws.downstream.peers import find_authority
 from feishu_ws.downstream.settings import SocketSettings
 
 WAIT_S = 5.0
@@ -116,18 +119,36 @@ class Served:
     """A world with a socket."""
 
     def __init__(
-        self, path, *, status=None, world=None, socket_settings=None, passed=None, **delivery
+        self,
+        path,
+        *,
+        status=None,
+        world=None,
+        socket_settings=None,
+        passed=None,
+        admin=None,
+        authority=None,
+        **delivery,
     ):
         self.world = world or World(**delivery)
         self.path = path
         self._clients = []
+        observe = self.world.happenings.append
+        admin = admin or Admin(
+            self.world.journal,
+            self.world.dispatcher,
+            app_id="cli_a",
+            clock=self.world.clock,
+            observe=observe,
+        )
         self.native = NativeSocket(
             SocketSettings(path, **(socket_settings or {})),
             self.world.dispatcher,
+            Desk(admin, authority or find_authority(), observe=observe),
             app_id="cli_a",
             journal_id="11111111-2222-3333-4444-555555555555",
             status=status or (lambda: {"ready": True}),
-            observe=self.world.happenings.append,
+            observe=observe,
             passed=passed,
         )
 

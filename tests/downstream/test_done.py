@@ -76,3 +76,26 @@ def test_it_agrees_with_the_plain_definition(steps):
 
     assert [p in done for p in range(1, len(steps) + 1)] == expected
     assert told == {p + 1 for p, step in enumerate(steps[:prefix]) if step == "passed"}
+
+
+def test_what_was_settled_may_be_open_again():
+    """A hole below the cursor holds it back until it is settled; what lies above stays done."""
+    done = Done(9, ())
+    done.revive(4)
+    before = (done.cursor, 4 in done, 5 in done, done.run_end(1), done.run_end(4), done.run_end(5))
+    done.settle(4)
+
+    assert before == (3, False, True, 3, 3, 9)
+    assert (done.cursor, done.run_end(1)) == (9, 9)
+
+
+def test_a_hole_holds_back_what_was_passed_over():
+    """What the filter passed over above a hole counts once the cursor gets there."""
+    done = Done(5, ())
+    done.pass_over(7, 8)
+    done.revive(3)
+    done.settle(6)
+    early = done.take_reached()
+    done.settle(3)
+
+    assert (early, done.take_reached(), done.cursor) == ([], [(7, 8)], 8)

@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from feishu_ws.downstream.progress import STUCK_CONNECTIONS, Progress, Verdict
 from feishu_ws.downstream.settings import MAX_REJECTED, DeliverySettings
-from feishu_ws.model import Attempt, ConsumerRecord, Envelope, Event, Filter
+from feishu_ws.model import Attempt, ConsumerRecord, DeadLetter, Envelope, Event, Filter
 
 SETTINGS = DeliverySettings(max_attempts=3, ack_timeout_s=60, window=4)
 
@@ -444,6 +444,147 @@ class TestFilter:
         assert again(made, 1.0) == [2]
 
 
+def letter(position, kind="a"):
+    return DeadLetter("bot", position, "expired", "", 0, 0, 1000, Envelope(type=kind), 2)
+
+
+class TestRevived:
+    """An operator gave a dead letter back."""
+
+    def test_it_goes_out_again_as_if_never_tried(self):
+        """It is due at once with attempt 1, within the window, and settling it closes the hole."""
+        made = handed(3)
+        for position in (1, 2, 3):
+            made.bury(position, 0.0)
+        made.revive(letter(2), 5.0)
+        due = again(made, 5.0)
+        attempt = made.attempt(2)
+        made.settle([2], None, 6.0)
+
+        assert (due, attempt, made.in_flight, made.is_done(2)) == ([2], 1, 0, True)
+
+    def test_it_is_never_too_old_until_it_is_settled(self):
+        """Neither at its first nor at a later attempt."""
+        made = handed(2)
+        for position in (1, 2):
+            made.bury(position, 0.0)
+        made.revive(letter(2), 5.0)
+        again(made, 5.0)
+        made.reject(2, 1, "", 6.0, 0)
+        before = made.is_ageless(1), made.is_ageless(2)
+        again(made, 7.0)
+        made.settle([2], None, 8.0)
+
+        assert (before, made.is_ageless(2)) == ((False, True), False)
+
+    def test_a_restart_knows_it_by_its_attempt(self):
+        """What the journal has as tried 0 times came back from the dead letters."""
+        made = progress(attempts={3: Attempt(0), 4: Attempt(1)})
+
+        assert [made.is_ageless(p) for p in (2, 3, 4)] == [False, True, False]
+
+    @pytest.mark.parametrize(("positions", "through"), [((), 2), ((1,), None)])
+    def test_it_is_not_settled_before_it_went_out(self, positions, through):
+        """A late word on the delivery that failed does not swallow what an operator gave back."""
+        made = handed(2)
+        made.bury(1, 0.0)
+        made.revive(letter(1), 1.0)
+        made.settle(positions, through, 1.0)
+        due = again(made, 1.0)
+        settled = made.settle([1], None, 2.0)
+
+        assert (due, [h.position for h in settled]) == ([1], [1])
+
+    @pytest.mark.parametrize("is_out", [True, False])
+    def test_one_that_is_out_or_unread_keeps_its_place(self, is_out):
+        """A consumer that was moved back gets it anyway, once."""
+        made = progress()
+        if is_out:
+            made.hand(event(1), 0.0)
+        made.revive(letter(1), 1.0)
+
+        assert (again(made, 1.0), made.in_flight, made.is_ageless(1)) == ([], int(is_out), True)
+        assert made.is_done(1) is is_out
+
+    def test_a_new_filter_reads_it_again_from_its_place(self):
+        """The hole it left is where reading goes on; one that is not wanted stays away."""
+        made = handed(4)
+        for position in (1, 2, 3, 4):
+            made.bury(position, 0.0)
+        made.revive(letter(2, "b"), 1.0)
+        made.revive(letter(3), 1.0)
+        made.refilter(1, Filter(("a",)).compile(), 2.0)
+
+        assert (made.read_through, again(made, 2.0)) == (1, [3])
+
+
+class TestMoved:
+    """An operator moved the consumer."""
+
+    def test_it_stands_elsewhere_with_an_empty_window(self):
+        """Nothing is out; the window it asked for and attempts above the cursor are kept."""
+        made = handed(4)
+        made.asked_window = 4
+        for position in (1, 4):
+            made.reject(position, 0, "", 1.0, 0)
+        moved = made.moved(2)
+
+        assert (moved.read_through, moved.in_flight, moved.window) == (2, 0, 4)
+        assert list(moved.attempts) == [4]
+        assert [moved.is_done(p) for p in (1, 2, 3, 4)] == [True, True, False, False]
+
+    def test_the_first_settle_is_about_the_old_delivery(self):
+        """It does not settle the repeated one; the second does."""
+        made = handed(2).moved(0)
+        for position in (1, 2):
+            made.hand(event(position), 1.0)
+        first = made.settle([1, 1], None, 2.0)
+        second = made.settle([1], None, 3.0)
+
+        assert (first, [h.position for h in second]) == ([], [1])
+
+    def test_all_up_to_an_old_delivery_settles_nothing_new(self):
+        """A consumer that settles by `through` has its old deliveries done first."""
+        made = handed(3).moved(0)
+        for position in (1, 2, 3):
+            made.hand(event(position), 1.0)
+        found = [[h.position for h in made.settle((), through, 2.0)] for through in (2, 3, 1, 2, 3)]
+
+        assert found == [[], [], [1], [2], [3]]
+
+    @pytest.mark.parametrize("ends", ["superseded", "disconnected"])
+    def test_the_next_connection_owes_nothing_to_the_old_deliveries(self, ends):
+        """Its first settle counts."""
+        made = handed(1).moved(0)
+        getattr(made, ends)(1.0)
+        made.hand(event(1), 1.0)
+
+        assert [h.position for h in made.settle([1], None, 2.0)] == [1]
+
+    def test_what_waited_to_come_again_is_no_old_delivery(self):
+        """The consumer gave it back, so its next word on it is about what it gets then."""
+        made = handed(1)
+        made.reject(1, 5, "", 1.0, 0)
+        moved = made.moved(0)
+        moved.hand(event(1), 1.0)
+
+        assert [h.position for h in moved.settle([1], None, 2.0)] == [1]
+
+
+def test_what_is_settled_is_not_read():
+    """Reading goes from hole to hole, however much lies between; what is out is no hole."""
+    made = progress(ahead=((2, 1000), (1003, 5000)))
+    made.hand(event(1), 0.0)
+    made.hand(event(1001), 0.0, is_live=True)
+    found = []
+    for position in (2, 1001, 1004):
+        assert made.is_done(position)
+        made.skip_done(position)
+        found.append(made.read_through)
+
+    assert found == [1000, 1001, 5000]
+
+
 def test_memory_is_bounded_by_what_is_out():
     """A consumer that rejects and settles for ever leaves nothing behind."""
     made = progress()
@@ -489,6 +630,8 @@ class Machine(RuleBasedStateMachine):
         self.meanwhile = False
         self.stuck_at, self.stuck = None, 0
         self.isolated = False
+        self.stale = set()
+        self.revived = set()  # and not sent since
 
     # -- the model ------------------------------------------------------------------------
 
@@ -515,6 +658,7 @@ class Machine(RuleBasedStateMachine):
         assert position not in self.flight
         assert attempt == 1 + self.counts.get(position, 0)
         self.waiting.pop(position, None)
+        self.revived.discard(position)
         self.flight[position] = live
         self.track()
 
@@ -588,17 +732,29 @@ class Machine(RuleBasedStateMachine):
         known = st.integers(1, len(self.kinds) + 3)
         positions = data.draw(st.lists(known, max_size=4))
         through = data.draw(st.none() | known)
-        out = self.flight.keys() | self.waiting.keys()
+        out = (self.flight.keys() | self.waiting.keys()) - self.revived
+        asked = (positions, through)
+        positions, through = self.absorb(set(positions), through)
         expected = {p for p in positions if p in out}
         if through is not None:
             rejected = {p for p, (_, was) in self.waiting.items() if was}
             expected |= {p for p in out - rejected if p <= through}
-        done = self.progress.settle(positions, through, self.now)
+        done = self.progress.settle(*asked, self.now)
 
         assert {h.position for h in done} >= expected
         extra = {h.position for h in done} - expected
         assert not any(self.names(p) for p in extra)  # of before a change of the filter
         self.forget({h.position for h in done})
+
+    def absorb(self, positions, through):
+        """Return what a settle says of deliveries since the last move."""
+        old, self.stale = self.stale, self.stale - positions
+        if through is not None and self.stale:
+            reached = {p for p in self.stale if p <= through}
+            is_about_old = reached and through <= max(self.stale)
+            self.stale -= reached
+            through = None if is_about_old else through
+        return positions - old, through
 
     def forget(self, positions):
         self.settled |= positions
@@ -636,6 +792,31 @@ class Machine(RuleBasedStateMachine):
         self.settled.add(position)
         self.track()
 
+    @precondition(lambda self: any(self.names(p) for p in self.settled))
+    @rule(data=st.data())
+    def revive(self, data):
+        """Something that died is given back."""
+        self.settled |= {p for p in self.passed if p <= self.cursor()}
+        position = data.draw(st.sampled_from(sorted(p for p in self.settled if self.names(p))))
+        self.progress.revive(letter(position, self.kinds[position - 1]), self.now)
+        self.settled.discard(position)
+        self.passed.discard(position)
+        self.counts.pop(position, None)
+        self.waiting[position] = (self.now, True)
+        self.revived.add(position)
+
+    @rule(data=st.data())
+    def move(self, data):
+        """The consumer is made to stand elsewhere."""
+        cursor = data.draw(st.integers(0, len(self.kinds)))
+        self.progress = self.progress.moved(cursor)
+        self.stale |= self.flight.keys()
+        self.settled = set(range(1, cursor + 1))
+        self.flight, self.waiting, self.passed, self.first_read = {}, {}, set(), cursor
+        self.revived = set()
+        self.counts = {p: n for p, n in self.counts.items() if p > cursor}
+        self.oldest, self.stuck_at, self.stuck, self.isolated = None, None, 0, False
+
     @rule(seconds=st.sampled_from([0.5, 10, 29, 61]))
     def time_passes(self, seconds):
         self.now += seconds
@@ -660,6 +841,7 @@ class Machine(RuleBasedStateMachine):
     def disconnect(self):
         expected = self.oldest if self.isolated else None
         counted = self.progress.disconnected(self.now)
+        self.stale = set()
         assert (counted[0] if counted else None) == expected
         self.note_stuck()
         self.take_back_all()
@@ -669,6 +851,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def supersede(self):
         self.progress.superseded(self.now)
+        self.stale = set()
         self.note_stuck()
         self.take_back_all()
 

@@ -462,4 +462,4 @@ class TestWhileItIsWritten:
             names = [task.get_name() for task in asyncio.all_tasks()]
         await eventually(lambda: "new" in world.journal.consumers())
 
-        assert names.count("enroll-new") == 1
+        assert names.count("change-new") == 1

@@ -47,6 +47,11 @@ def place(journal, name):
     return record.cursor, record.ahead, record.pending
 
 
+def letters(found):
+    """Return (position, consumer) of dead letters."""
+    return [(letter.position, letter.consumer) for letter in found]
+
+
 class JournalContract:
     """Subclasses provide the fixture `journal`."""
 
@@ -210,10 +215,139 @@ class JournalContract:
         assert found == [0, 1, 3, 6]
 
     async def test_facts_are_remembered(self, journal):
-        """A small fact can be stored and recalled."""
+        """A small fact can be stored and recalled, and forgotten."""
         await journal.remember("proven", "yes")
+        before = journal.recall("proven")
+        await journal.remember("proven", None)
+        await journal.remember("never", None)
 
-        assert (journal.recall("proven"), journal.recall("other")) == ("yes", None)
+        assert (before, journal.recall("proven"), journal.recall("other")) == ("yes", None, None)
+
+    async def test_dead_letters_are_read_in_pages(self, journal):
+        """A page has what was asked for, and all of its last position; then it goes on."""
+        for name in ("bot", "log"):
+            await journal.enroll(name, Filter(), 0, declared=False)
+        for n in range(4):
+            await append(journal, make_event(n))
+        for name, position in (("log", 2), ("bot", 2), ("bot", 4), ("log", 1)):
+            await journal.bury(name, position, "rejected", Attempt(2, 5, "no"))
+        first = await journal.dead_letters(limit=2)
+        rest = await journal.dead_letters(first[-1].position)
+        own = await journal.dead_letters(name="bot", limit=1)
+
+        assert letters(first) == [(1, "log"), (2, "bot"), (2, "log")]
+        assert letters(rest) == [(4, "bot")]
+        assert letters(own) == [(2, "bot")]
+        assert await journal.dead_letters(4) == []
+        assert dict(await journal.dead_counts()) == {"bot": 2, "log": 2}
+
+    async def test_a_dead_letter_says_what_became_of_it(self, journal):
+        """Its reason, attempts, last words, times and size are kept; the envelope is the event's."""
+        await journal.enroll("bot", Filter(), 0, declared=False)
+        event = make_event("a")
+        await append(journal, event)
+        await journal.bury("bot", 1, "rejected", Attempt(2, 5, "no"))
+        (found,) = await journal.dead_letters_at([1, 7], "bot")
+
+        assert (found.consumer, found.position, found.reason) == ("bot", 1, "rejected")
+        assert (found.attempts, found.note, found.received_ms) == (2, "no", NOW_MS)
+        assert (found.size, found.envelope.type) == (len(event.payload), event.envelope.type)
+        assert found.envelope.event_id == "a"
+        assert found.died_ms > 0
+        assert await journal.dead_letters_at([1], "log") == []
+
+    async def test_one_that_dies_again_is_one_letter(self, journal):
+        """A consumer that was moved back and fails again has one letter, with the last reason."""
+        await journal.enroll("bot", Filter(), 0, declared=False)
+        await append(journal, make_event("a"))
+        await journal.bury("bot", 1, "expired", Attempt(0))
+        await journal.move("bot", 0)
+        await journal.bury("bot", 1, "rejected", Attempt(3))
+        (found,) = await journal.dead_letters()
+
+        assert (found.reason, found.attempts) == ("rejected", 3)
+
+    async def test_a_revived_event_is_held_again(self, journal):
+        """It is pending and untried, the letter is gone; what was settled around it stays so."""
+        await journal.enroll("bot", Filter(), 0, declared=False)
+        for n in range(5):
+            await append(journal, make_event(n))
+        await journal.settle("bot", [1, 2, 4])
+        await journal.bury("bot", 3, "max_attempts", Attempt(16))
+        before = place(journal, "bot")
+        revived = await journal.revive("bot", [3])
+
+        assert (before, revived) == ((4, (), 1), [3])
+        assert place(journal, "bot") == (2, ((4, 4),), 2)
+        assert journal.consumers()["bot"].attempts == {3: Attempt(0)}
+        assert await journal.dead_letters() == []
+        await journal.settle("bot", [3])
+        assert place(journal, "bot") == (4, (), 1)
+        assert journal.consumers()["bot"].attempts == {}
+
+    async def test_only_what_may_come_back_is_revived(self, journal):
+        """Not what is no dead letter of this consumer, nor what its filter does not name, nor for nobody."""
+        for name in ("bot", "log"):
+            await journal.enroll(name, Filter(), 0, declared=False)
+        for n, kind in enumerate(("im.a", "x", "im.b")):
+            await append(journal, make_event(n, kind=kind))
+        for position in (1, 2):
+            await journal.bury("bot", position, "rejected", Attempt(1))
+        await journal.bury("log", 3, "rejected", Attempt(1))
+        await journal.enroll("bot", Filter(("im.*",)), None, declared=False)
+        await journal.forget("log")
+
+        assert await journal.revive("bot", [1, 2, 3, 9]) == [1]
+        assert await journal.revive("log", [3]) == []
+        assert letters(await journal.dead_letters()) == [(2, "bot"), (3, "log")]
+
+    async def test_a_dropped_letter_is_gone_and_settled(self, journal):
+        """Dropping removes letters and nothing else; those there are not are not counted."""
+        await journal.enroll("bot", Filter(), 0, declared=False)
+        for n in range(3):
+            await append(journal, make_event(n))
+        for position in (1, 2):
+            await journal.bury("bot", position, "rejected", Attempt(1))
+        dropped = await journal.drop_dead([("bot", 2), ("bot", 3), ("log", 1)])
+
+        assert dropped == [("bot", 2)]
+        assert letters(await journal.dead_letters()) == [(1, "bot")]
+        assert place(journal, "bot") == (2, (), 1)
+
+    async def test_dead_is_kept_whatever_becomes_of_its_consumer(self, journal):
+        """A letter outlives its consumer's move, settles and end."""
+        await journal.enroll("bot", Filter(), 0, declared=False)
+        await append(journal, make_event("a"))
+        await journal.bury("bot", 1, "rejected", Attempt(1))
+        await journal.move("bot", 0)
+        await journal.settle("bot", [1])
+        await journal.forget("bot")
+
+        assert letters(await journal.dead_letters()) == [(1, "bot")]
+
+    async def test_a_moved_consumer_holds_what_lies_above(self, journal):
+        """Back or forward, settled ahead or not: above the cursor all is held, below nothing."""
+        await journal.enroll("bot", Filter(("im.*",)), 0, declared=False)
+        for n, kind in enumerate(("im.a", "x", "im.b", "im.c", "im.d")):
+            await append(journal, make_event(n, kind=kind))
+        await journal.settle("bot", [1, 3, 5])
+        await journal.note_attempt("bot", 4, Attempt(3))
+        found = []
+        for cursor in (2, 4, 0, 5):
+            await journal.move("bot", cursor)
+            counts = [await journal.count_held("bot", p) for p in (2, 4, 99)]
+            await eventually(lambda most=counts[-1]: place(journal, "bot")[2] == most)
+            found.append((place(journal, "bot"), counts))
+        await journal.move("nobody", 1)
+
+        assert found == [
+            ((2, (), 3), [0, 2, 3]),
+            ((4, (), 1), [0, 0, 1]),
+            ((0, (), 4), [1, 3, 4]),
+            ((5, (), 0), [0, 0, 0]),
+        ]
+        assert journal.consumers()["bot"].attempts == {}
+        assert await journal.count_held("nobody", 5) == 0
 
     async def test_stored_is_answered_with_an_outcome(self, journal):
         """The outcome of a first append is STORED with its position and no fault."""

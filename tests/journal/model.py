@@ -57,6 +57,29 @@ class Bury:
 
 
 @dataclass(frozen=True)
+class Revive:
+    """Give dead letters back."""
+
+    name: str
+    positions: tuple
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Remove dead letters."""
+
+    letters: tuple
+
+
+@dataclass(frozen=True)
+class Move:
+    """Let a consumer stand elsewhere."""
+
+    name: str
+    cursor: int
+
+
+@dataclass(frozen=True)
 class Enroll:
     """Make a consumer, change its filter, or move it."""
 
@@ -81,11 +104,17 @@ class Remember:
 
 @dataclass
 class Reader:
-    """A consumer: its filter, every position it has settled, its attempts."""
+    """A consumer: its filter, every position it has settled, its attempts.
+
+    Attributes:
+        passed: Not for it and above a revived event: settled for any filter to come if
+            the cursor had passed it before, and how far that was the journal says.
+    """
 
     wanted: Filter
     settled: set
     attempts: dict = field(default_factory=dict)
+    passed: set = field(default_factory=set)
 
     def names(self, kind):
         """Whether its filter names an event type."""
@@ -115,7 +144,7 @@ class Model:
         return [p for p, e in rows if reader.names(e.envelope.type) and p not in reader.settled]
 
     def apply(self, op):
-        """Do an operation; return the outcome of an append."""
+        """Do an operation; return its answer."""
         return getattr(self, "_" + type(op).__name__.lower())(op)
 
     def _append(self, op):
@@ -150,6 +179,31 @@ class Model:
             self.dead.add((op.name, op.position))
             self._settle(Settle(op.name, (op.position,)))
 
+    def _revive(self, op):
+        reader = self.readers.get(op.name)
+        if reader is None:
+            return []
+        revived = []
+        for position in op.positions:
+            dead = (op.name, position)
+            if dead in self.dead and reader.names(self.rows[position].envelope.type):
+                self.dead.remove(dead)
+                rows = self.rows.items()
+                reader.passed |= {p for p, e in rows if not reader.names(e.envelope.type)}
+                reader.settled.discard(position)
+                reader.attempts[position] = Attempt(0)
+                revived.append(position)
+        return revived
+
+    def _drop(self, op):
+        dropped = [letter for letter in op.letters if letter in self.dead]
+        self.dead.difference_update(dropped)
+        return dropped
+
+    def _move(self, op):
+        if op.name in self.readers:
+            self._enroll(Enroll(op.name, self.readers[op.name].wanted, op.cursor))
+
     def _enroll(self, op):
         reader = self.readers.get(op.name)
         if reader is None:
@@ -157,6 +211,7 @@ class Model:
             self.readers[op.name] = Reader(op.wanted, set(range(1, cursor + 1)))
         elif op.cursor is not None:
             reader.settled = set(range(1, op.cursor + 1))
+            reader.passed = set()
             reader.attempts = {p: a for p, a in reader.attempts.items() if p > op.cursor}
             reader.wanted = op.wanted
         elif op.wanted != reader.wanted:

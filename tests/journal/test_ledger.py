@@ -56,6 +56,22 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.state.drop(position, Envelope(type=self.kinds[position - 1]))
         self.kinds[position - 1] = None
 
+    @precondition(lambda self: self.revivable())
+    @rule(data=st.data())
+    def revive(self, data):
+        """A settled event that the filter names is held again, as never tried."""
+        position = data.draw(st.sampled_from(self.revivable()))
+        passed = {p for p in range(1, len(self.kinds) + 1) if p in self.state.settled}
+        self.state.revive(position)
+        self.settled |= passed  # what the cursor had passed stays settled, for any filter to come
+        self.settled.discard(position)
+        assert self.state.attempts[position] == Attempt(0)
+
+    def revivable(self):
+        """Return what may have died: settled events that the filter names."""
+        kinds = enumerate(self.kinds, start=1)
+        return [p for p, k in kinds if k is not None and p in self.settled and self.names(k)]
+
     @rule(data=st.data())
     def prune(self, data):
         """What nobody holds is removed."""

@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import tempfile
 import threading
+from collections import Counter
 from pathlib import Path
 from unittest import mock
 
@@ -20,7 +21,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from journal import model as m
 from journal.contract import append
 from journal.faulty import FaultyStore
-from journal.model import Append, Bury, Enroll, Forget, Model, Note, Remember, Settle
+from journal.model import (
+    Append,
+    Bury,
+    Drop,
+    Enroll,
+    Forget,
+    Model,
+    Move,
+    Note,
+    Remember,
+    Revive,
+    Settle,
+)
 from support import eventually
 
 from feishu_ws.clock import ManualClock
@@ -59,7 +72,8 @@ def operations(draw, model, published=None):
     makers = [appends] * 4 + [remembrances, forgettings]
     makers += [enrollments] if published is None else []
     published = model.last if published is None else published
-    makers += [readings] if model.readers else []
+    makers += [readings, moves] if model.readers else []
+    makers += [revivals, revivals, drops] if model.dead else []
     if any(outstanding(model, name, published) for name in model.readers):
         makers += [settles] * 4 + [notes, burials]
     return draw(draw(st.sampled_from(makers))(model, published))
@@ -116,6 +130,25 @@ def burials(model, published):
     return holdings(model, published).map(lambda held: Bury(held[0], held[1][0]))
 
 
+def moves(model, _):
+    """Let a consumer stand elsewhere, also beyond the last event."""
+    names = st.sampled_from([*NAMES, "nobody"])
+    return st.builds(Move, names, st.integers(0, model.last + 2))
+
+
+def revivals(model, _):
+    """Give some dead letters back, to whom they belong or not."""
+    positions = st.sampled_from(sorted({position for _, position in model.dead}))
+    some = st.lists(positions, min_size=1, max_size=3, unique=True).map(tuple)
+    return st.builds(Revive, st.sampled_from(NAMES), some)
+
+
+def drops(model, _):
+    """Remove some dead letters, and one there never was."""
+    some = st.lists(st.sampled_from(sorted(model.dead)), min_size=1, max_size=3, unique=True)
+    return some.map(lambda letters: Drop((*letters, ("nobody", 1))))
+
+
 @st.composite
 def readings(draw, model, published):
     """Draw how a consumer passes over what is not for it, up to an event it holds."""
@@ -129,6 +162,20 @@ def readings(draw, model, published):
 def _seen(event):
     """Return what a consumer sees of an event."""
     return event.payload, event.envelope, event.received_ms
+
+
+CALLS = {
+    Settle: lambda journal, op: journal.settle(op.name, op.positions, op.passed),
+    Note: lambda journal, op: journal.note_attempt(op.name, op.position, Attempt(op.count)),
+    Bury: m.bury_call,
+    Revive: lambda journal, op: journal.revive(op.name, op.positions),
+    Drop: lambda journal, op: journal.drop_dead(op.letters),
+    Move: lambda journal, op: journal.move(op.name, op.cursor),
+    Enroll: lambda journal, op: journal.enroll(op.name, op.wanted, op.cursor, declared=False),
+    Forget: lambda journal, op: journal.forget(op.name),
+    Remember: lambda journal, op: journal.remember("fact", op.value),
+}
+"""How each operation but an append is asked of a journal."""
 
 
 class MemoryMachine(RuleBasedStateMachine):
@@ -198,7 +245,7 @@ class MemoryMachine(RuleBasedStateMachine):
         assert not [p for p in above[most:] if p <= reading.through]
 
     async def issue(self, op):
-        """Do an operation on the journal; return the outcome of an append."""
+        """Do an operation on the journal; return its answer."""
         if isinstance(op, Append):
             return await append(self.journal, op.event(self.clock.wall_ms()))
         if isinstance(op, Settle) and op.soon:
@@ -208,25 +255,13 @@ class MemoryMachine(RuleBasedStateMachine):
 
     def change(self, op):
         """Do what is no append; return the future of its answer."""
-        journal = self.journal
-        match op:
-            case Settle():
-                return journal.settle(op.name, op.positions, op.passed)
-            case Note():
-                return journal.note_attempt(op.name, op.position, Attempt(op.count))
-            case Bury():
-                return m.bury_call(journal, op)
-            case Enroll():
-                return journal.enroll(op.name, op.wanted, op.cursor, declared=False)
-            case Forget():
-                return journal.forget(op.name)
-        return journal.remember("fact", op.value)
+        return CALLS[type(op)](self.journal, op)
 
     # -- what is always true --------------------------------------------------------------
 
     @invariant()
     def is_as_the_model(self):
-        """Events, keys, cursors, attempts, counts and facts are the model's."""
+        """Events, keys, cursors, attempts, counts, dead letters and facts are the model's."""
         if hasattr(self, "journal"):
             different = self.loop.run_until_complete(self.difference(self.model))
             assert different is None, different
@@ -246,17 +281,27 @@ class MemoryMachine(RuleBasedStateMachine):
             "keys": (await self.known_keys(), set(model.seen)),
             "consumers": (set(records), set(model.readers)),
             "fact": (journal.recall("fact"), model.fact),
+            "dead": (await self.dead(), sorted((p, name) for name, p in model.dead)),
         }
         wrong = [f"{what} {a}, expected {b}" for what, (a, b) in pairs.items() if a != b]
         wrong += [self.wrong(records[n], model, n) for n in records if n in model.readers]
         return next((text for text in wrong if text), None)
 
+    async def dead(self):
+        """Return (position, consumer) of every dead letter, and check that they are counted."""
+        letters = [(a.position, a.consumer) for a in await self.journal.dead_letters(limit=1000)]
+        counts = Counter(name for _, name in letters)
+        assert dict(await self.journal.dead_counts()) == counts
+        return letters
+
     @staticmethod
     def wrong(record, model, name):
         """Say what is wrong with a consumer's record, None if nothing is."""
-        reader, held = model.readers[name], model.held(name)
+        reader = model.readers[name]
         spans = [range(first, last + 1) for first, last in record.ahead]
         settled = {p for p in model.rows if p <= record.cursor or any(p in s for s in spans)}
+        reader.settled |= reader.passed & settled
+        held = model.held(name)
         must = {
             p
             for p in reader.settled & model.rows.keys()
@@ -365,10 +410,9 @@ class SqliteMachine(MemoryMachine):
         ops, _ = self.draw_some(data)
         outcomes = self.loop.run_until_complete(self.fail(ops, step))
         refused = Outcome(Verdict.REFUSED, fault=Fault.JOURNAL_IO)
-        assert outcomes == [refused if isinstance(op, Append) else None for op in ops]
-        for op in ops:
-            if not isinstance(op, Append):
-                self.model.apply(op)
+        assert outcomes == [
+            refused if isinstance(op, Append) else self.model.apply(op) for op in ops
+        ]
 
     async def fail(self, ops, step):
         """Let the commit that holds `ops` fail; return what became of them."""

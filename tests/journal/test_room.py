@@ -159,20 +159,21 @@ def test_a_batch_larger_than_the_journal_costs_nothing(store):
 
 @pytest.mark.usefixtures("time")
 def test_what_is_given_up_is_told(store):
-    """Losses are counted by reason with first and last position; the losers' counts follow."""
+    """Losses are counted by reason and by absent consumer; the losers' counts follow."""
     crowded = Crowded(store, 30, refuse=False)
     absent = crowded.consumer("absent", settled=range(11, 31))
     bot = crowded.consumer("bot", settled=range(1, 11), declared=True)
     crowded.make(15 * PAGE)
-    told, losers = crowded.room.take_dropped()
+    told, lost, losers = crowded.room.take_dropped()
     told = {reason: (count, first, last) for reason, count, first, last in told}
 
     assert told["consumer_absent"] == (10, 1, 10)
     count, first, last = told["journal_full"]
     assert (first, last) == (11, 10 + count)
     assert (absent.pending, bot.pending) == (0, 20 - count)
+    assert lost == [("absent", 10, 1, 10)]
     assert losers == {"absent", "bot"}
-    assert crowded.room.take_dropped() == ([], set())
+    assert crowded.room.take_dropped() == ([], [], set())
 
 
 @pytest.mark.usefixtures("time")
@@ -185,7 +186,7 @@ def test_what_was_rolled_back_was_not_given_up(store):
     store.rollback()
     crowded.room.forget_dropped()
 
-    assert crowded.room.take_dropped() == ([], set())
+    assert crowded.room.take_dropped() == ([], [], set())
     assert absent.pending == 30
     assert left(store) == list(range(1, 31))
     assert crowded.make(1000)[1][0] == 1  # not taken for free because of what was rolled back

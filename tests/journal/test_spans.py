@@ -27,12 +27,38 @@ def test_holds_what_a_set_holds(cursor, added):
     assert {p for p in range(1, 50) if p in spans} == members(cursor, added)
 
 
+@given(positions, additions, st.lists(positions, max_size=12))
+def test_what_is_removed_is_a_hole(cursor, added, removed):
+    """Positions taken out, in or not, are out; everything else stays."""
+    spans = Spans(cursor)
+    for first, last in added:
+        spans.add(first, last)
+    for position in removed:
+        spans.remove(position)
+
+    assert {p for p in range(1, 50) if p in spans} == members(cursor, added) - set(removed)
+
+
 @given(positions, additions)
-def test_is_as_short_as_can_be(cursor, added):
+def test_where_a_run_ends(cursor, added):
+    """A run ends before the first position that is out; one that is out begins none."""
+    spans = Spans(cursor)
+    for first, last in added:
+        spans.add(first, last)
+    out = [p for p in range(1, 99) if p not in spans]
+
+    for position in range(1, 50):
+        assert spans.run_end(position) == min(p for p in out if p >= position) - 1
+
+
+@given(positions, additions, st.lists(positions.filter(bool), max_size=5))
+def test_is_as_short_as_can_be(cursor, added, removed):
     """The cursor reaches to the first hole; spans ascend and never touch each other."""
     spans = Spans(cursor)
     for first, last in added:
         spans.add(first, last)
+    for position in removed:
+        spans.remove(position)
     bounds = [spans.cursor, *(p for span in spans.ahead for p in span)]
 
     assert spans.cursor + 1 not in spans

@@ -18,6 +18,7 @@ from support import eventually
 from feishu_ws.clock import ManualClock
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import (
+    ConsumerFaulted,
     EventsDropped,
     JournalFaulted,
     JournalOpened,
@@ -26,6 +27,7 @@ from feishu_ws.happenings import (
 )
 from feishu_ws.journal.contract import JournalSettings
 from feishu_ws.journal.schema import VERSION
+from feishu_ws.journal.sqlite import _lost
 from feishu_ws.model import Attempt, Filter, Outcome, Verdict
 
 HOUR_S = 3600
@@ -156,52 +158,23 @@ async def test_a_newer_version_is_not_touched(tmp_path, mode):
     assert contents(path) == before
 
 
-@pytest.mark.parametrize("damage", ["header", "page", "filter"])
-async def test_a_corrupt_file_is_not_touched(open_journal, tmp_path, damage):
-    """A damaged file is `journal_corrupt` at the start, and file and WAL stay as they are."""
-    opened = open_journal()
-    await opened.journal.enroll("bot", Filter(), 0, declared=False)
-    await fill(opened.journal, range(200), size=500)
-    if damage == "filter":
-        rubbish = "UPDATE consumer SET filter = x'00'"
-        await opened.journal._reader.submit(
-            lambda: sqlite3.connect(opened.path, isolation_level=None).execute(rubbish)
-        )
-    else:
-        await opened.journal.close(5)
-    path = copy(opened.path, tmp_path / "copy")
-    if damage != "filter":
-        with path.open("r+b") as file:
-            file.seek(0 if damage == "header" else 4096)
-            file.write(b"\x55" * (100 if damage == "header" else path.stat().st_size - 4096))
-    before = contents(path)
-    for _ in range(2):
-        with pytest.raises(FeishuWsError) as refused:
-            Opened(path, JournalSettings(), ManualClock())
-
-    assert refused.value.fault is Fault.JOURNAL_CORRUPT
-    assert str(path) in refused.value.detail
-    assert contents(path) == before
-
-
-async def test_a_page_that_turns_out_corrupt(open_journal, tmp_path, clock):
+async def test_a_page_that_turns_out_corrupt(open_journal):
     """Damage met while reading ends intake: what is added to such a file may be lost."""
     opened = open_journal()
     await fill(opened.journal, range(50), size=20_000)
     await opened.journal.close(5)
-    path = copy(opened.path, tmp_path / "copy")
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 8192 * 4096)  # in the middle: payloads
+    opened = open_journal()
+    with opened.path.open("r+b") as file:
+        file.seek(opened.path.stat().st_size // 8192 * 4096)  # in the middle: payloads
         file.write(b"\x55" * 4096 * 40)
-    damaged = open_journal(path=path)
     with pytest.raises(FeishuWsError) as failed:
-        await positions(damaged.journal)
-    outcome = await append(damaged.journal, make_event("new"))
+        await positions(opened.journal)
+    outcome = await append(opened.journal, make_event("new"))
 
     assert failed.value.fault is Fault.JOURNAL_CORRUPT
     assert outcome == Outcome(Verdict.REFUSED, fault=Fault.JOURNAL_CORRUPT)
-    assert damaged.journal.facts().fault is Fault.JOURNAL_CORRUPT
-    assert damaged.tally.journal_errors["read"] == 1
+    assert opened.journal.facts().fault is Fault.JOURNAL_CORRUPT
+    assert opened.tally.journal_errors["read"] == 1
 
 
 async def test_damage_that_only_a_reader_meets(open_journal):
@@ -356,7 +329,7 @@ async def test_positions_go_on_after_everything_went(open_journal, clock):
     await fill(opened.journal, range(5), at_ms=clock.wall_ms())
     clock.advance(2 * HOUR_S)
     opened.journal.reconfigure(settings)
-    await eventually(lambda: opened.told(JournalPruned))
+    await eventually(lambda: any(pruned.events for pruned in opened.told(JournalPruned)))
     empty = await positions(opened.journal)
     await opened.journal.close(5)
     journal = open_journal(settings).journal
@@ -378,9 +351,28 @@ async def test_an_untrusted_clock(open_journal, clock):
     kept = await positions(opened.journal)
     opened.journal.trust_clock(trusted=True)
     opened.journal.reconfigure(settings)
-    await eventually(lambda: opened.told(JournalPruned))
+    await eventually(lambda: any(pruned.events for pruned in opened.told(JournalPruned)))
 
     assert kept == [1, 2, 3, 4, 5]
+    assert await positions(opened.journal) == []
+
+
+async def test_a_step_of_the_clock_that_nobody_noticed_yet(open_journal, clock):
+    """In the second before the daemon doubts the clock nothing expires by it; accepted, it does."""
+    settings = JournalSettings(retention_hours=1, dedupe_hours=1)
+    opened = open_journal(settings)
+    await fill(opened.journal, range(5), at_ms=clock.wall_ms())
+    clock.step_wall(2 * HOUR_S)
+    opened.journal.reconfigure(settings)
+    await opened.journal.remember("a", "b")
+    await eventually(lambda: not opened.journal._writer.upkeep.has_work())
+    kept = await positions(opened.journal)
+    opened.journal.trust_clock(trusted=True)
+    opened.journal.reconfigure(settings)
+    await eventually(lambda: any(pruned.events for pruned in opened.told(JournalPruned)))
+
+    assert kept == [1, 2, 3, 4, 5]
+    assert await positions(opened.journal) == []
 
 
 async def test_a_pruned_file_shrinks(open_journal, clock):
@@ -505,7 +497,11 @@ async def test_the_absent_give_way_to_the_declared(open_journal):
     refused = await flood(journal, 150, name="more")
     journal.seen("absent", NOW_MS, connected=False)
 
+    told = opened.told(ConsumerFaulted)
     assert {drop.reason for drop in dropped} == {"consumer_absent"}
+    assert {(fault.consumer, fault.fault) for fault in told} == {("absent", Fault.CONSUMER_ABSENT)}
+    assert told[0].detail == _lost(dropped[0].count, dropped[0].first, dropped[0].last)
+    assert len(told) == len(dropped)
     assert journal.consumers()["absent"].cursor >= count > 0
     assert (journal.consumers()["absent"].last_seen_ms) == NOW_MS
     assert Fault.JOURNAL_FULL in {o.fault for o in refused}
@@ -561,6 +557,70 @@ async def test_pruning_is_in_no_appends_way(open_journal, clock):
 
     assert opened.told(JournalPruned) == [JournalPruned(8000, 8000)]
     assert max(took_s) < (loop.time() - began) / 3
+
+
+# -- dead letters -------------------------------------------------------------------------
+
+
+async def test_a_revived_event_outlives_a_restart(open_journal, clock):
+    """It is held, untried and kept whatever its age, by the consumer alone whose letter it was."""
+    settings = JournalSettings(retention_hours=1, dedupe_hours=1)
+    journal = open_journal(settings).journal
+    for name in ("bot", "log"):
+        await journal.enroll(name, Filter(), 0, declared=False)
+    await fill(journal, range(4), at_ms=clock.wall_ms())
+    for name in ("bot", "log"):
+        await journal.bury(name, 2, "expired", Attempt(0))
+        await journal.settle(name, [1, 3, 4])
+    await journal.revive("bot", [2])
+    await journal.close(5)
+    clock.advance(2 * HOUR_S)
+    again = open_journal(settings)
+    await eventually(lambda: any(pruned.events for pruned in again.told(JournalPruned)))
+
+    assert await positions(again.journal) == [2]
+    assert place(again.journal, "bot") == (1, ((3, 4),), 1)
+    assert place(again.journal, "log") == (4, (), 0)
+    assert again.journal.consumers()["bot"].attempts == {2: Attempt(0)}
+    assert [a.consumer for a in await again.journal.dead_letters()] == ["log"]
+
+
+async def test_a_dropped_letter_no_longer_keeps_its_event(open_journal, clock):
+    """Without its letter an old event nobody holds goes like any other."""
+    settings = JournalSettings(retention_hours=1, dedupe_hours=1)
+    opened = open_journal(settings)
+    journal = opened.journal
+    await journal.enroll("bot", Filter(), 0, declared=False)
+    await fill(journal, range(2), at_ms=clock.wall_ms())
+    for position in (1, 2):
+        await journal.bury("bot", position, "expired", Attempt(0))
+    clock.advance(2 * HOUR_S)
+    await journal.drop_dead([("bot", 1)])
+    journal.reconfigure(settings)
+    await eventually(lambda: any(pruned.events for pruned in opened.told(JournalPruned)))
+
+    assert await positions(journal) == [2]
+
+
+async def test_buried_and_revived_in_one_commit(open_journal):
+    """Whatever becomes of a letter before it is written, the last word counts."""
+    opened = open_journal()
+    journal = opened.journal
+    await journal.enroll("bot", Filter(), 0, declared=False)
+    await fill(journal, range(3))
+    hangs = opened.disk.hang("commit")
+    journal.settle_soon("bot", [1])
+    await asyncio.to_thread(hangs.wait, 10)
+    for position in (2, 3):
+        journal.bury("bot", position, "rejected", Attempt(1))
+    revived = journal.revive("bot", [2, 3])
+    journal.bury("bot", 3, "max_attempts", Attempt(16))
+    opened.disk.mend()
+
+    assert await revived == [2, 3]
+    await journal.remember("idle", "")
+    assert [(a.position, a.reason) for a in await journal.dead_letters()] == [(3, "max_attempts")]
+    assert place(journal, "bot") == (1, ((3, 3),), 1)
 
 
 # -- together -----------------------------------------------------------------------------

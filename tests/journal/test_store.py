@@ -154,6 +154,48 @@ def test_dead_letters(store):
     assert (none, counted, store.count_dead()) == (False, (2, True), 0)
 
 
+def test_dead_letters_are_read_by_position(store):
+    """Pages follow positions and never end in the middle of one; a consumer's own are told apart."""
+    fill(store, 3, size=100)
+    store.begin()
+    for name, position in (("log", 3), ("bot", 2), ("ant", 2), ("log", 2)):
+        store.add_dead(name, position, "expired", Attempt(3, reason="no"), NOW_MS)
+    store.commit()
+    page = [(a.position, a.consumer) for a in store.dead_after(0, 1, None)]
+    own = [(a.position, a.consumer) for a in store.dead_after(0, 1, "log")]
+    at = [(a.position, a.consumer) for a in store.dead_at([3, 1, 2], "log")]
+
+    assert (page, own, at) == (
+        [(2, "ant"), (2, "bot"), (2, "log")],
+        [(2, "log")],
+        [(3, "log"), (2, "log")],
+    )
+    assert store.dead_counts() == {"ant": 1, "bot": 1, "log": 2}
+
+
+def test_a_dead_letter_may_be_removed(store):
+    """One letter goes, those of others at its position stay."""
+    fill(store, 1)
+    store.begin()
+    for name in ("bot", "log"):
+        store.add_dead(name, 1, "expired", Attempt(1), NOW_MS)
+    store.remove_letters([("bot", 1), ("bot", 7)])
+    store.commit()
+
+    assert [store.is_dead(name, 1) for name in ("bot", "log")] == [False, True]
+
+
+def test_the_last_reason_counts(store):
+    """A letter of a position that died for the same consumer before takes its place."""
+    fill(store, 1)
+    store.begin()
+    for reason in ("expired", "rejected"):
+        store.add_dead("bot", 1, reason, Attempt(1), NOW_MS)
+    store.commit()
+
+    assert [letter.reason for letter in store.dead_at([1], None)] == ["rejected"]
+
+
 def saved(store, state):
     """Write a consumer whole, read all of them, and return its own."""
     store.begin()
@@ -211,10 +253,12 @@ def test_a_removed_consumer_leaves_its_dead_letters(store):
 
 
 def test_facts(store):
-    """A fact is replaced by a later one of its name."""
+    """A fact is replaced by a later one of its name, and can be removed."""
     store.begin()
     for value in ("1", "2"):
         store.save_fact("proven", value)
+        store.save_fact("gone", value)
+    store.save_fact("gone", None)
     store.commit()
 
     assert store.load_facts() == {"proven": "2"}

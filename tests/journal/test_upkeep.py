@@ -19,6 +19,7 @@ from feishu_ws.journal.upkeep import (
     SEEK_STEPS,
     Upkeep,
 )
+from feishu_ws.journal.work import Owed
 from feishu_ws.model import Attempt, Envelope, Filter
 
 SETTINGS = JournalSettings(retention_hours=2, dedupe_hours=1)
@@ -316,10 +317,30 @@ def test_rows_that_cannot_be_read(store, kept):
     def fail(*_):
         raise sqlite3.OperationalError("disk I/O error")
 
-    store.heads_after = store.first_since = fail
+    store.heads_after = store.first_since = store.is_dead = fail
 
     assert found.upkeep.first_held(state) == 2
     assert found.upkeep.cursor_since(NOW_MS) == 5
+    assert found.upkeep.dead_head(("bot", 2), Owed()) is None
+
+
+def test_which_dead_letters_there_are(store, kept):
+    """Those on disk and not raised since, and those that wait to be written, if the event is there."""
+    fill(store, 4)
+    store.begin()
+    for position in (1, 2):
+        store.add_dead("bot", position, "expired", Attempt(1), NOW_MS)
+    store.commit()
+    upkeep, owed = kept().upkeep, Owed()
+    owed.raise_up(("bot", 2))
+    owed.bury(("bot", 3), "rejected", Attempt(1), NOW_MS)
+    owed.bury(("bot", 9), "rejected", Attempt(1), NOW_MS)
+    found = [upkeep.dead_head(("bot", position), owed) for position in (1, 2, 3, 4, 9)]
+    owed.bury(("bot", 2), "rejected", Attempt(1), NOW_MS)
+
+    assert [head and head.position for head in found] == [1, None, 3, None, None]
+    assert upkeep.dead_head(("bot", 2), owed).position == 2
+    assert upkeep.dead_head(("log", 1), owed) is None
 
 
 def test_a_cursor_for_a_moment(store, kept):

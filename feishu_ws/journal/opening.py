@@ -1,0 +1,119 @@
+"""How a journal is opened that may be damaged: looked at, salvaged if need be, opened.
+
+A damaged one is never opened for writing. What cannot be told from another program's
+file is refused and not touched; everything else ends in a journal that works.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.happenings import JournalSalvaged
+from feishu_ws.journal.contract import JournalSettings
+from feishu_ws.journal.examine import find_damage
+from feishu_ws.journal.file import explain, explain_os
+from feishu_ws.journal.image import Image, Progress
+from feishu_ws.journal.replace import go_on, making, replace
+from feishu_ws.journal.schema import NoJournalError
+
+
+def open_whole(
+    path: Path,
+    settings: JournalSettings,
+    now_ms: int,
+    open_file: Callable[[], None],
+    progress: Progress,
+    *,
+    is_known: bool,
+) -> JournalSalvaged | None:
+    """Open a journal; return what was salvaged if it was damaged, None if it was not.
+
+    Args:
+        path: Where it lies.
+        settings: For what depends on who is declared and how long keys are kept.
+        now_ms: The wall clock.
+        open_file: Opens it, leaves nothing open if it raises, and is called again
+            after a salvage.
+        progress: Told how far a salvage is.
+        is_known: There was a journal once, whatever is there now.
+
+    Raises:
+        FeishuWsError: As `open_file` does, but for damage that could be mended.
+    """
+    try:
+        go_on(path)
+        damage = find_damage(path, is_known=is_known)
+    except OSError as error:
+        raise explain_os(error, f"cannot look at the journal {path}") from error
+    if damage is None:
+        try:
+            _open(path, open_file)
+        except FeishuWsError as error:
+            if error.fault is not Fault.JOURNAL_CORRUPT or isinstance(error, NoJournalError):
+                raise
+            damage = error.detail
+        else:
+            return None
+    salvaged = _salvage(path, damage, settings, now_ms, progress, is_known=is_known)
+    _open(path, open_file)
+    return salvaged
+
+
+def _open(path: Path, open_file: Callable[[], None]) -> None:
+    try:
+        open_file()
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+
+
+def _salvage(
+    path: Path,
+    damage: str,
+    settings: JournalSettings,
+    now_ms: int,
+    progress: Progress,
+    *,
+    is_known: bool,
+) -> JournalSalvaged:
+    """Put a new journal with all that can be read in the place of a damaged one.
+
+    Raises:
+        FeishuWsError: `disk_full` and so on: there is no new file, and the old one is as
+            it was. `journal_corrupt`: there is nothing in it that is ours.
+    """
+    from feishu_ws.journal.salvage import NothingFoundError, salvage  # seldom needed
+
+    try:
+        with Image(path) as image:
+            found = salvage(
+                image,
+                making(path),
+                declared=settings.declared or {},
+                dedupe_hours=settings.dedupe_hours,
+                now_ms=now_ms,
+                progress=progress,
+                is_known=is_known and image.is_empty,
+            )
+        kept = replace(path, now_ms)
+    except NothingFoundError as error:
+        raise NoJournalError(path, damage) from error
+    except sqlite3.Error as error:
+        told = explain(error, making(path))
+        raise FeishuWsError(
+            told.fault, f"no salvage of {path} ({damage}): {told.detail}"
+        ) from error
+    except OSError as error:
+        raise explain_os(error, f"no salvage of {path} ({damage})") from error
+    return JournalSalvaged(
+        fault=Fault.JOURNAL_CORRUPT,
+        detail=damage,
+        kept=str(kept),
+        events=found.events,
+        keys=found.keys,
+        consumers=found.consumers,
+        damaged_events=found.damaged,
+        unreadable_pages=found.unreadable,
+        lost=found.lost,
+        last=found.last,
+    )

@@ -1,0 +1,161 @@
+"""The new file that a salvage fills: made beside the old one, in its place only at the end.
+
+Nothing else opens it meanwhile, so it needs no log and no syncs but the last one: a
+crash leaves half a file under a name that nobody opens.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, Self
+
+from feishu_ws.journal.file import FILE_MODE, sync
+from feishu_ws.journal.rows import Row, Table, keys_of
+from feishu_ws.journal.schema import migrate
+from feishu_ws.model import Span
+
+BATCH_ROWS: Final = 256
+BATCH_BYTES: Final = 4 * 1024 * 1024  # of payloads, on their way into the file
+CACHE_KIB: Final = 32 * 1024  # the index of a million keys; in random order they need it
+KEYS_AT_ONCE: Final = 1000
+_PRAGMAS: Final = (
+    "auto_vacuum = INCREMENTAL",
+    "journal_mode = OFF",
+    "synchronous = OFF",
+    "locking_mode = EXCLUSIVE",
+    f"cache_size = -{CACHE_KIB}",
+)
+_INSERT: Final = {
+    Table.EVENT: "INSERT OR IGNORE INTO event VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+    Table.SEEN: "INSERT OR IGNORE INTO seen VALUES (?,?,?)",
+    Table.DEAD: "INSERT OR IGNORE INTO dead VALUES (?,?,?,?,?,?,?)",
+    Table.CONSUMER: "INSERT INTO consumer VALUES (?,?,?,?,?)",
+    Table.AHEAD: "INSERT INTO ahead VALUES (?,?,?)",
+    Table.ATTEMPT: "INSERT INTO attempt VALUES (?,?,?,?,?)",
+    Table.FACT: "INSERT INTO fact VALUES (?,?)",
+    # A key that only the index has is about as old as the one before it.
+    Table.KEY: "INSERT OR IGNORE INTO seen SELECT ?2, ?1, coalesce("
+    "(SELECT seen_ms FROM seen WHERE id < ?2 ORDER BY id DESC LIMIT 1), "
+    "(SELECT max(received_ms) FROM event), 0)",
+}
+
+
+class Rebuild:
+    """A journal in the making. Errors are `sqlite3.Error` and `OSError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.unlink(missing_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._waiting: dict[Table, list[tuple[Any, ...]]] = {}
+        self._waiting_bytes = 0
+
+    def __enter__(self) -> Self:
+        try:
+            for pragma in _PRAGMAS:
+                self._db.execute(f"PRAGMA {pragma}")
+            migrate(self._db)
+            self._db.execute("BEGIN")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def add(self, row: Row) -> None:
+        """Add a row, unless there is one in its place."""
+        waiting = self._waiting.setdefault(row.table, [])
+        waiting.append(row.values)
+        if row.table is Table.EVENT:
+            self._waiting_bytes += len(row.values[-1])
+        if len(waiting) >= BATCH_ROWS or self._waiting_bytes >= BATCH_BYTES:
+            self._flush()
+
+    def add_all(self, rows: Iterable[Row]) -> None:
+        """Add rows."""
+        for row in rows:
+            self.add(row)
+
+    def _flush(self) -> None:
+        for table, rows in self._waiting.items():
+            self._db.executemany(_INSERT[table], rows)
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def count(self, table: Table) -> int:
+        """Return how many rows a table has."""
+        self._flush()
+        (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 constant
+        return int(count)
+
+    def span(self) -> tuple[int, int]:
+        """Return the first and last position there is, 0 and 0 without any."""
+        self._flush()
+        query = "SELECT coalesce(min(position), 0), coalesce(max(position), 0) FROM event"
+        first, last = self._db.execute(query).fetchone()
+        return first, last
+
+    def received_ms(self, position: int) -> int:
+        """Return when an event was received."""
+        row = self._db.execute("SELECT received_ms FROM event WHERE position = ?", (position,))
+        (at_ms,) = row.fetchone()
+        return int(at_ms)
+
+    def missing(self, first: int, last: int, limit: int) -> list[Span]:
+        """Return up to `limit` spans from `first` to `last` in which there is no event."""
+        self._flush()
+        query = "SELECT position FROM event WHERE position BETWEEN ? AND ? ORDER BY position"
+        found: list[Span] = []
+        for (position,) in self._db.execute(query, (first, last)):
+            if position > first:
+                found.append((first, position - 1))
+            first = position + 1
+            if len(found) >= limit:
+                return found
+        return [*found, (first, last)] if first <= last else found
+
+    def add_keys_of_events(self, since_ms: int) -> None:
+        """Add the dedupe keys that events have lost, from the first received since then."""
+        self._flush()
+        query = (
+            "SELECT max(received_ms, ?1), tenant, event_id, payload FROM event WHERE position >="
+            " (SELECT min(position) FROM event WHERE received_ms >= ?1) ORDER BY position"
+        )
+        found: list[tuple[bytes, int]] = []
+        for received_ms, *named in self._db.execute(query, (since_ms,)):
+            found += ((key, received_ms) for key in keys_of(*named))
+            if len(found) >= KEYS_AT_ONCE:
+                self._add_keys(found)
+        self._add_keys(found)
+
+    def _add_keys(self, keys: list[tuple[bytes, int]]) -> None:
+        self._db.executemany("INSERT OR IGNORE INTO seen (key, seen_ms) VALUES (?,?)", keys)
+        keys.clear()
+
+    def drop_orphans(self) -> None:
+        """Remove dead letters whose event is gone."""
+        self._flush()
+        self._db.execute(
+            "DELETE FROM dead WHERE NOT EXISTS"
+            " (SELECT 1 FROM event WHERE event.position = dead.position)"
+        )
+
+    def finish(self, last: int) -> None:
+        """Let positions go on after `last`, and make everything durable."""
+        self._flush()
+        self._db.execute("DELETE FROM sqlite_sequence WHERE name = 'event'")
+        self._db.execute("INSERT INTO sqlite_sequence VALUES ('event', ?)", (last,))
+        self._db.execute("COMMIT")
+        self._db.close()
+        sync(self._path)
+
+    def discard(self) -> None:
+        """Remove the file."""
+        self._db.close()
+        with contextlib.suppress(OSError):
+            self._path.unlink()

@@ -1,0 +1,306 @@
+"""Salvage: what a damaged journal still holds, carried over into a new file.
+
+The damaged file is only read, and not by SQLite: how that goes on after the first page
+it does not like is nobody's promise. Four passes over it, each of which can only add to
+what the ones before it found:
+
+1. Every tree is walked from its root.
+2. Pages that no tree leads to are looked at, unless they are known to be free.
+3. Pages with something out of place give the rows that are possible by themselves.
+4. Events on pages behind a damaged frame of the log are taken, if all of each is there.
+
+Every page is visited once per pass at most, so it takes time by the size of the file
+whatever is in it. Nothing in the old file's place changes here; `replace.py` does that.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from feishu_ws.journal.findings import Findings, Trust
+from feishu_ws.journal.image import Image, Liveness, Progress
+from feishu_ws.journal.pages import Kind
+from feishu_ws.journal.rebuild import Rebuild
+from feishu_ws.journal.retention import HOUR_MS
+from feishu_ws.journal.rows import Row, Table, mend
+from feishu_ws.journal.schema import APPLICATION_ID, Origin, origin_of
+from feishu_ws.journal.tree import (
+    HIGHEST,
+    Content,
+    Forest,
+    Gap,
+    Visit,
+    content_of,
+    first_row,
+    highest_key,
+    open_page,
+)
+from feishu_ws.model import Filter, Span
+
+TELL_EVERY: Final = 1024  # pages; some 50 ms
+MOST_LOST: Final = 16  # spans that are told one by one
+_SCHEMA_ROOT: Final = 1
+_STREAMED: Final = frozenset({Table.EVENT, Table.SEEN, Table.DEAD})  # too many for memory
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What was carried over.
+
+    Attributes:
+        last: Positions go on above this one.
+        lost: Spans of positions that are gone, as far as it is known, `MOST_LOST` at most.
+        unreadable: Pages of which nothing or not everything could be read.
+        damaged: Events whose payload is no longer what it was.
+    """
+
+    events: int
+    keys: int
+    consumers: tuple[str, ...]
+    last: int
+    lost: tuple[Span, ...]
+    unreadable: int
+    damaged: int
+
+
+class NothingFoundError(Exception):
+    """There is no trace of a journal in the file."""
+
+
+def salvage(
+    image: Image,
+    target: Path,
+    *,
+    declared: Mapping[str, Filter],
+    dedupe_hours: float,
+    now_ms: int,
+    progress: Progress,
+    is_known: bool = False,
+) -> Salvaged:
+    """Fill a new file at `target` with what a damaged journal holds.
+
+    Args:
+        image: The damaged one.
+        target: What is there is overwritten.
+        declared: Consumers that are to be there, and what they want.
+        dedupe_hours: How long keys are of use.
+        now_ms: The wall clock.
+        progress: Told how far it is.
+        is_known: It was a journal, though nothing is left of it.
+
+    Raises:
+        NothingFoundError: Nothing says that it ever was a journal.
+        sqlite3.Error: As the disk answers; nothing is left at `target`.
+        OSError: Likewise.
+    """
+    new = Rebuild(target)
+    try:
+        with new:
+            search = _Search(image, new, progress)
+            search.run(is_known=is_known)
+            return search.finish(declared, dedupe_hours, now_ms)
+    except BaseException:
+        new.discard()
+        raise
+
+
+class _Search:
+    """The four passes."""
+
+    def __init__(self, image: Image, new: Rebuild, progress: Progress) -> None:
+        self._image = image
+        self._new = new
+        self._progress = progress
+        self._forest = Forest(image)
+        self._live = Liveness(image)
+        self._findings = Findings()
+        self._scarred: list[int] = []
+        self._key_pages: list[int] = []
+        self._gaps: list[Gap] = []
+        self._unreadable = 0
+        self._damaged = 0
+        self._pages_read = 0
+
+    def run(self, *, is_known: bool) -> None:
+        """Find everything there is to find.
+
+        Raises:
+            NothingFoundError: There is no trace of a journal.
+        """
+        self._walk_all()
+        if self._image.wal.is_damaged:  # what was read is of an older state
+            self._findings.whole.clear()
+        self._look_at_the_rest()
+        for number in self._scarred:
+            self._take_all(self._content(number).rows, Trust.SCARRED)
+        if Table.SEEN not in self._findings.whole:
+            for number in self._key_pages:
+                self._new.add_all(
+                    row for row in self._content(number).rows if row.table is Table.KEY
+                )
+        self._look_behind_the_log()
+        if not (is_known or self._findings.is_ours):
+            raise NothingFoundError
+
+    def _content(self, number: int) -> Content:
+        page = open_page(self._image.page(number), number, self._image.usable)
+        if page is None:  # the disk gave it a moment ago
+            return Content([], [], is_sound=False)
+        return content_of(page, self._image.usable, self._image.page)
+
+    def _tick(self) -> None:
+        self._pages_read += 1
+        if self._pages_read % TELL_EVERY == 0:
+            self._progress(min(self._pages_read, self._image.count), self._image.count)
+
+    def _take_all(self, rows: Iterable[Row], trust: Trust) -> None:
+        for row in rows:
+            self._findings.take(row, trust)
+            if row.table in _STREAMED and self._findings.wants(row.table, trust):
+                self._new.add(self._mended(row) if row.table is Table.EVENT else row)
+
+    def _mended(self, event: Row) -> Row:
+        mended = mend(event)
+        self._damaged += mended is not event
+        return mended
+
+    def _miss(self, position: int) -> None:
+        """All that is left of an event is its position."""
+        self._findings.note_position(position)
+        self._gaps.append(Gap(position - 1, position))
+
+    # -- 1. from the roots ----------------------------------------------------------------
+
+    def _walk_all(self) -> None:
+        roots, is_whole = self._roots()
+        origin = origin_of(roots)
+        if origin is Origin.FOREIGN and is_whole:
+            raise NothingFoundError
+        is_marked = self._image.application_id == APPLICATION_ID
+        self._findings.is_ours = origin is Origin.OURS or is_marked
+        for table, root in roots.items():
+            if table in set(Table) and self._walk(root, Table(table)):
+                self._findings.whole.add(Table(table))
+
+    def _roots(self) -> tuple[dict[str, int], bool]:
+        """Return names and roots of the tables, and whether that is all of them."""
+        roots: dict[str, int] = {}
+        is_whole = True
+        for page in self._forest.walk(_SCHEMA_ROOT):
+            if isinstance(page, Gap):
+                self._unreadable += 1
+                is_whole = False
+                continue
+            content = content_of(page, self._image.usable, self._image.page)
+            is_whole = is_whole and content.is_sound
+            for row in content.rows:
+                if row.table is Table.SCHEMA and row.values[0] == "table":
+                    roots[row.values[1]] = row.values[3]
+        return roots, is_whole
+
+    def _walk(self, root: int, table: Table) -> bool:
+        """Take what is below a root; return whether that is all there was."""
+        is_whole = True
+        for page in self._forest.walk(root):
+            self._tick()
+            if isinstance(page, Gap):
+                self._unreadable += 1
+                is_whole = False
+                if table is Table.EVENT:
+                    self._gaps.append(page)
+                    self._findings.note_position(page.low)
+                continue
+            content = content_of(page, self._image.usable, self._image.page)
+            if table is Table.EVENT:
+                for position in content.lost:
+                    self._miss(position)
+            is_sound = self._take_page(page.number, content, Trust.REACHED)
+            is_whole = is_whole and is_sound and all(row.table is table for row in content.rows)
+        return is_whole
+
+    def _take_page(self, number: int, content: Content, trust: Trust) -> bool:
+        """Take the rows of a sound page, leave another for later; return whether it is sound."""
+        if content.is_sound:
+            self._take_all(content.rows, trust)
+        else:
+            self._unreadable += 1
+            self._scarred.append(number)
+        return content.is_sound
+
+    # -- 2. from pages nobody leads to ----------------------------------------------------
+
+    def _look_at_the_rest(self) -> None:
+        for number in range(1, self._image.count + 1):
+            if self._forest.is_visited(number) or self._live.is_free(number):
+                continue
+            self._tick()
+            page = open_page(self._image.page(number), number, self._image.usable)
+            if page is not None:
+                self._look_at(page)
+
+    def _look_at(self, page: Visit) -> None:
+        if page.page.kind is Kind.TABLE_INTERIOR:
+            self._findings.note_key(highest_key(page, self._image.usable))
+            return
+        first = first_row(page, self._image.usable, self._image.page)
+        if first is not None and first.table is Table.KEY:
+            self._key_pages.append(page.number)
+            return
+        content = content_of(page, self._image.usable, self._image.page)
+        if not content.rows:
+            return
+        trust = Trust.CERTAIN if self._live.is_certain(page.number) else Trust.LIKELY
+        is_sound = self._take_page(page.number, content, trust)
+        is_tree = page.page.kind.is_leaf and self._live.is_root(page.number)
+        if is_sound and is_tree and not self._image.wal.is_damaged:
+            self._findings.whole.add(content.rows[0].table)
+
+    # -- 4. from behind the log's damage --------------------------------------------------
+
+    def _look_behind_the_log(self) -> None:
+        """Take events all of whose pages are there; what changes may be of any time."""
+        for number in self._image.wal.strays:
+            page = open_page(self._image.stray(number), number, self._image.usable)
+            if page is None or page.page.kind is not Kind.TABLE_LEAF:
+                continue
+            content = content_of(page, self._image.usable, self._image.stray)
+            events = [row for row in content.rows if row.table is Table.EVENT]
+            if content.is_sound:
+                self._take_all(events, Trust.LIKELY)
+
+    # -- the end --------------------------------------------------------------------------
+
+    def finish(self, declared: Mapping[str, Filter], dedupe_hours: float, now_ms: int) -> Salvaged:
+        """Add what depends on all that was found, and make the new file durable."""
+        new, findings = self._new, self._findings
+        first, newest = new.span()
+        newest_ms = new.received_ms(newest) if newest else 0
+        if Table.SEEN not in findings.whole or self._image.wal.strays:
+            new.add_keys_of_events(min(newest_ms, now_ms) - round(dedupe_hours * HOUR_MS))
+        earliest = max(first - 1, 0)
+        consumers = list(findings.consumers(declared, earliest))
+        new.add_all(consumers)
+        new.add_all(findings.progress(consumers))
+        new.add_all(findings.facts(earliest, now_ms))
+        new.drop_orphans()
+        last = findings.last_position(newest_ms, now_ms)
+        salvaged = Salvaged(
+            events=new.count(Table.EVENT),
+            keys=new.count(Table.SEEN),
+            consumers=tuple(row.values[0] for row in consumers),
+            last=last,
+            lost=tuple(self._lost()),
+            unreadable=self._unreadable,
+            damaged=self._damaged,
+        )
+        new.finish(last)
+        return salvaged
+
+    def _lost(self) -> list[Span]:
+        """Return spans of positions that are gone, as far as the trees told."""
+        found: list[Span] = []
+        for gap in sorted(set(self._gaps)):
+            if gap.high < HIGHEST:  # else nobody knows how far it went
+                found += self._new.missing(gap.low + 1, gap.high, MOST_LOST)
+        return found[:MOST_LOST]

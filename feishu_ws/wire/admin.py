@@ -1,0 +1,61 @@
+"""Params of the methods that operators use, on the native socket and in commands. Pure.
+
+Source: CONTRACT 5, `consumers.list|seek|forget`, `dead.list|show|retry|drop`.
+"""
+
+from typing import Final
+
+import msgspec
+
+DEAD_PER_PAGE: Final = 100
+MOST_DEAD_PER_PAGE: Final = 1000  # 2 MB of a line at the most: ids have up to 256 characters
+MOST_POSITIONS: Final = 1000  # that one request may name
+
+EARLIEST: Final = "earliest"
+LATEST: Final = "latest"
+
+
+class SeekParams(msgspec.Struct):
+    """Params of `consumers.seek`.
+
+    Attributes:
+        since: `from`: the first event delivered is at or above this position; or
+            "earliest", "latest", or an RFC 3339 time with its offset.
+        skip: Whether events that the consumer holds may be passed over.
+    """
+
+    consumer: str
+    since: int | str = msgspec.field(name="from")
+    skip: bool = False
+
+
+class ForgetParams(msgspec.Struct):
+    """Params of `consumers.forget`."""
+
+    consumer: str
+
+
+class DeadListParams(msgspec.Struct):
+    """Params of `dead.list`: those above position `after`, oldest position first."""
+
+    consumer: str | None = None
+    after: int = 0
+    limit: int = DEAD_PER_PAGE
+
+
+class DeadShowParams(msgspec.Struct):
+    """Params of `dead.show`."""
+
+    position: int
+    consumer: str | None = None
+
+
+class DeadChoiceParams(msgspec.Struct):
+    """Params of `dead.retry` and `dead.drop`: some positions, or `all` of them.
+
+    Without a consumer that is every dead letter of a position, whoever it died for.
+    """
+
+    positions: list[int] = []
+    all: bool = False
+    consumer: str | None = None
