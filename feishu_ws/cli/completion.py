@@ -1,13 +1,16 @@
 """`feishu-ws completion SHELL`: a completion script, made from the parser itself."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from feishu_ws.cli.parser import PROGRAM, build_parser
+from feishu_ws.cli.scenarios import LIST, SCENARIOS
 
 TAKES_FILE: Final = frozenset({"--config", "--socket", "--scenario"})
+SUGGESTED: Final = {"--scenario": (*SCENARIOS, LIST), "--from": ("earliest", "latest")}
+"""Words worth offering where others may stand as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +23,17 @@ class Option:
     choices: tuple[str, ...] = ()
 
 
-Grammar = dict[str, tuple[str, list[Option]]]
-"""By command: what it is for and its options; "" is the program itself."""
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What may follow a command: its options, and its actions by name."""
+
+    summary: str
+    options: list[Option]
+    actions: Mapping[str, str]
+
+
+Grammar = dict[str, Words]
+"""By the words that name a command, such as "dead list"; "" is the program itself."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,13 +45,20 @@ def run(args: argparse.Namespace) -> int:
 
 def grammar() -> Grammar:
     """Return what the parser accepts."""
-    parser = build_parser()
-    found: Grammar = {"": (parser.description or "", list(_options(parser)))}
-    for action in parser._actions:  # noqa: SLF001  # argparse has no other way to ask
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            for name, sub in action.choices.items():
-                found[name] = (sub.description or "", list(_options(sub)))
-    return found
+    return dict(_walk("", "", build_parser()))
+
+
+def _walk(path: str, summary: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, Words]]:
+    """Yield a command and, after it, what is below it."""
+    # argparse has no other way to ask
+    branches = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]  # noqa: SLF001
+    names: dict[str, str] = {}
+    for branch in branches:
+        names |= {choice.dest: choice.help or "" for choice in branch._choices_actions}  # noqa: SLF001
+    yield path, Words(summary, list(_options(parser)), names)
+    for branch in branches:
+        for name, sub in branch.choices.items():
+            yield from _walk(f"{path} {name}".strip(), names[name], sub)
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[Option]:
@@ -51,37 +70,42 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[Option]:
         yield Option(tuple(action.option_strings), action.help or "", takes_value, choices)
 
 
-def _words(options: list[Option]) -> list[str]:
-    return [word for option in options for word in (option.names or option.choices)]
-
-
-def _commands(found: Grammar) -> dict[str, str]:
-    return {name: summary for name, (summary, _) in found.items() if name}
+def _offered(words: Words) -> list[str]:
+    """Return every word that may come next."""
+    options = [word for option in words.options for word in (option.names or option.choices)]
+    return [*words.actions, *options]
 
 
 # -- shells ---------------------------------------------------------------------------------
 
 
+def _paths(found: Grammar) -> str:
+    """Return a shell pattern for `$command $word` where the word names a command or action."""
+    return "|".join(f'"{path}"' if " " in path else f'" {path}"' for path in found if path)
+
+
 def _bash(found: Grammar) -> str:
     cases = "\n".join(
-        f'    {name}) words="{" ".join(_words(options))}" ;;'
-        for name, (_, options) in found.items()
-        if name
+        f'    "{path}") words="{" ".join(_offered(words))}" ;;' for path, words in found.items()
     )
-    top = " ".join([*_commands(found), *_words(found[""][1])])
+    suggested = "\n".join(
+        f"    {name}) COMPREPLY=($(compgen {'-f ' if name in TAKES_FILE else ''}"
+        f'-W "{" ".join(words)}" -- "$current")); return ;;'
+        for name, words in SUGGESTED.items()
+    )
     return f"""\
 # bash completion for {PROGRAM}: eval "$({PROGRAM} completion bash)"
 _feishu_ws() {{
-  local word words command current="${{COMP_WORDS[COMP_CWORD]}}"
+  local word words command="" current="${{COMP_WORDS[COMP_CWORD]}}"
   case "${{COMP_WORDS[COMP_CWORD-1]}}" in
-    {"|".join(sorted(TAKES_FILE))}) COMPREPLY=($(compgen -f -- "$current")); return ;;
+{suggested}
+    {"|".join(sorted(TAKES_FILE - SUGGESTED.keys()))}) COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
-    case "$word" in {"|".join(_commands(found))}) command="$word"; break ;; esac
+    case "$command $word" in {_paths(found)}) command="${{command:+$command }}$word" ;; esac
   done
   case "$command" in
 {cases}
-    *) words="{top}" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
 }}
@@ -89,45 +113,56 @@ complete -F _feishu_ws {PROGRAM}"""
 
 
 def _zsh(found: Grammar) -> str:
-    described = "\n".join(
-        f"    {_quoted(f'{name}:{summary}')}" for name, summary in _commands(found).items()
-    )
-    cases = "\n".join(
-        f"    {name}) compadd -- {' '.join(_words(options))} ;;"
-        for name, (_, options) in found.items()
-        if name
+    cases = "\n".join(_zsh_case(path, words) for path, words in found.items())
+    suggested = "\n".join(
+        f"    {name}) compadd -- {' '.join(words)}{'; _files' if name in TAKES_FILE else ''}; return ;;"
+        for name, words in SUGGESTED.items()
     )
     return f"""\
 #compdef {PROGRAM}
 # zsh completion for {PROGRAM}: {PROGRAM} completion zsh > "${{fpath[1]}}/_feishu-ws"
 _feishu_ws() {{
-  local word command
-  local -a commands
-  commands=(
-{described}
-  )
+  local word command=""
+  local -a actions
   case "${{words[CURRENT-1]}}" in
-    {"|".join(sorted(TAKES_FILE))}) _files; return ;;
+{suggested}
+    {"|".join(sorted(TAKES_FILE - SUGGESTED.keys()))}) _files; return ;;
   esac
   for word in "${{words[@]:1:CURRENT-2}}"; do
-    case "$word" in {"|".join(_commands(found))}) command="$word"; break ;; esac
+    case "$command $word" in {_paths(found)}) command="${{command:+$command }}$word" ;; esac
   done
   case "$command" in
 {cases}
-    *) _describe command commands; compadd -- {" ".join(_words(found[""][1]))} ;;
   esac
 }}
 if [ "${{funcstack[1]}}" = "_feishu_ws" ]; then _feishu_ws "$@"; else compdef _feishu_ws {PROGRAM}; fi"""
 
 
+def _zsh_case(path: str, words: Words) -> str:
+    described = " ".join(_quoted(f"{name}:{summary}") for name, summary in words.actions.items())
+    describe = f"actions=({described}); _describe action actions; " if described else ""
+    plain = " ".join(word for word in _offered(words) if word not in words.actions)
+    return f'    "{path}") {describe}compadd -- {plain} ;;'
+
+
 def _fish(found: Grammar) -> str:
     lines = [f"# fish completion for {PROGRAM}: {PROGRAM} completion fish | source"]
-    for name, (summary, options) in found.items():
-        lines += [_fish_line("__fish_use_subcommand", f"-f -a {name}", summary)] if name else []
-        where = f"__fish_seen_subcommand_from {name}" if name else "__fish_use_subcommand"
-        for option in options:
-            lines.append(_fish_line(where, _fish_option(option), option.summary))
+    for path, words in found.items():
+        where = _fish_where(path, words)
+        offers = [(f"-f -a {name}", summary) for name, summary in words.actions.items()]
+        offers += [(_fish_option(option), option.summary) for option in words.options]
+        lines += [_fish_line(where, what, summary) for what, summary in offers]
     return "\n".join(lines)
+
+
+def _fish_where(path: str, words: Words) -> str:
+    """Return the condition that the words of `path` were given and no more are."""
+    if not path:
+        return "__fish_use_subcommand"
+    tests = [f"__fish_seen_subcommand_from {word}" for word in path.split()]
+    if words.actions:
+        tests.append(f"not __fish_seen_subcommand_from {' '.join(words.actions)}")
+    return "; and ".join(tests)
 
 
 def _fish_line(where: str, what: str, summary: str) -> str:
@@ -144,7 +179,8 @@ def _fish_option(option: Option) -> str:
         parts.append("-r" if TAKES_FILE & set(option.names) else "-x")
     else:
         parts.append("-f")
-    return " ".join(parts)
+    suggested = [word for name in option.names for word in SUGGESTED.get(name, ())]
+    return " ".join([*parts, *([f"-a {_quoted(' '.join(suggested))}"] if suggested else [])])
 
 
 def _quoted(text: str) -> str:

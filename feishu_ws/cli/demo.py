@@ -37,7 +37,7 @@ NAME: Final = "demo"
 
 SCENARIO: Final = """\
 name = "demo"
-title = "A lively chat; some events come twice, some in parts; links are cut"
+summary = "A lively chat; some events come twice, some in parts; links are cut"
 events_per_s = {rate}
 duplicate_share = 0.2
 

@@ -7,7 +7,8 @@ import sys
 import traceback
 from typing import Final, NoReturn
 
-from feishu_ws.cli.parser import COMMANDS, PROGRAM, parse
+from feishu_ws.cli.commands import COMMANDS
+from feishu_ws.cli.parser import PROGRAM, parse
 from feishu_ws.faults import CATALOGUE, Exit, Fault, FeishuWsError
 
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it

@@ -10,8 +10,11 @@ from feishu_ws.faults import Fault, FeishuWsError
 
 _FAULTS = {
     Code.NOT_ALLOWED: Fault.CLIENT_REFUSED,
+    Code.FULL: Fault.CLIENT_REFUSED,
     Code.INVALID_PARAMS: Fault.USAGE,
+    Code.UNKNOWN_POSITION: Fault.USAGE,
     Code.CONSUMER_CONFLICT: Fault.CONSUMER_CONFLICT,
+    Code.METHOD_NOT_FOUND: Fault.DAEMON_UNREACHABLE,
 }
 
 
@@ -23,13 +26,25 @@ def socket_of(args: argparse.Namespace) -> str:
     """
     if args.socket:
         return str(args.socket)
-    if os.environ.get(ENV_SOCKET) and not args.config:
+    if is_socket_named(args):
         return find_socket(os.environ)
     return socket_path(args.config, os.environ) or find_socket(os.environ)
 
 
+def is_socket_named(args: argparse.Namespace) -> bool:
+    """Whether somebody named the very socket, and so no other daemon or journal will do."""
+    return bool(args.socket or (os.environ.get(ENV_SOCKET) and not args.config))
+
+
+def fault_of(exc: RpcError) -> Fault:
+    """Return the fault of an error object, the daemon's own word for it where it has one."""
+    named = exc.data.get("fault") if isinstance(exc.data, dict) else None
+    if isinstance(named, str) and named in set(Fault):
+        return Fault(named)
+    return next((fault for code, fault in _FAULTS.items() if code == exc.code), Fault.INTERNAL)
+
+
 def refusal(exc: RpcError, path: str) -> FeishuWsError:
     """Return the fault of a request that the daemon refused."""
-    fault = next((fault for code, fault in _FAULTS.items() if code == exc.code), Fault.INTERNAL)
     detail = f"the daemon refused with {exc.code}: {exc.message}, expected an answer, {path}"
-    return FeishuWsError(fault, detail)
+    return FeishuWsError(fault_of(exc), detail)

@@ -10,6 +10,8 @@ from typing import Final, NamedTuple, TextIO
 _CODES: Final = {"bold": "1", "dim": "2", "bad": "31", "good": "32", "warn": "33", "name": "36"}
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 _KIB: Final = 1024
+NOTHING: Final = "-"
+"""What stands where there is nothing to say."""
 _STEERING: Final = re.compile("[\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """What valid JSON may hold unescaped and a terminal may obey."""
 
@@ -70,6 +72,11 @@ def age(seconds: float) -> str:
     return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S} h"
 
 
+def ago(wall_ms: int | None, now_ms: int) -> str:
+    """Return how long ago Unix milliseconds were."""
+    return f"{age((now_ms - wall_ms) / 1000)} ago" if wall_ms else NOTHING
+
+
 def size(count: float) -> str:
     """Return bytes in a unit that leaves few digits."""
     for unit in ("B", "KiB", "MiB"):
@@ -92,6 +99,11 @@ def local_time_ms(wall_ms: int) -> str:
     """Return Unix milliseconds in the time zone of whoever looks."""
     moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def verbatim(line: str, stream: TextIO) -> str:
+    """Return JSON as it came; for a terminal, in a spelling it does not obey."""
+    return tame_json(line) if stream.isatty() else line
 
 
 def tame_json(line: str) -> str:

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from feishu_ws.cli.reach import refusal, socket_of
-from feishu_ws.cli.render import Cell, Paint, age, local_time_ms, size, table
+from feishu_ws.cli.render import NOTHING, Cell, Paint, age, ago, local_time_ms, size, table
 from feishu_ws.client import RpcError, ask
 from feishu_ws.events.summary import printable
 
 Status = Mapping[str, Any]
 Rows = Sequence[Sequence[Cell]]
 
-NOTHING: Final = "-"
 MAX_LOSSES: Final = 8  # the newest of those the daemon tells
 
 
@@ -97,7 +96,7 @@ def _link(link: Status, now_ms: int) -> list[Cell]:
         Cell(_text(link, "link")),
         Cell(state, "good" if state == "connected" else "warn"),
         Cell(_since(link.get("since_ms"), now_ms)),
-        Cell(_ago(link.get("last_frame_ms"), now_ms)),
+        Cell(ago(link.get("last_frame_ms"), now_ms)),
         Cell(_text(link, "failures")),
         Cell(fault),
     ]
@@ -110,7 +109,7 @@ def _journal(status: Status, now_ms: int) -> Section:
     rows = [
         [Cell("path"), Cell(_text(journal, "path"))],
         [Cell("holds"), Cell(f"{events}, {used}, {journal.get('dead_letters', 0)} dead letters")],
-        [Cell("last event"), Cell(_ago(status.get("last_event_ms"), now_ms))],
+        [Cell("last event"), Cell(ago(status.get("last_event_ms"), now_ms))],
     ]
     if journal.get("fault"):
         rows.append([Cell("fault"), Cell(_text(journal, "fault"), "bad")])
@@ -136,7 +135,7 @@ def _consumer(consumer: Status, now_ms: int) -> list[Cell]:
         Cell(_text(consumer, "cursor")),
         Cell(_text(consumer, "pending")),
         Cell(_text(consumer, "in_flight")),
-        Cell(_ago(consumer.get("oldest_pending_ms"), now_ms)),
+        Cell(ago(consumer.get("oldest_pending_ms"), now_ms)),
         Cell(printable(" ".join(map(str, consumer.get("types", ()))))),
     ]
 
@@ -167,7 +166,3 @@ def _text(of: Status, key: str) -> str:
 
 def _since(wall_ms: int | None, now_ms: int) -> str:
     return age((now_ms - wall_ms) / 1000) if wall_ms else NOTHING
-
-
-def _ago(wall_ms: int | None, now_ms: int) -> str:
-    return f"{age((now_ms - wall_ms) / 1000)} ago" if wall_ms else NOTHING

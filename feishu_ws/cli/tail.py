@@ -8,8 +8,8 @@ from typing import Final
 
 from feishu_ws.cli.eventline import event_line
 from feishu_ws.cli.reach import refusal, socket_of
-from feishu_ws.cli.render import Paint, tame_json
-from feishu_ws.client import Consumer, Delivery, RpcError
+from feishu_ws.cli.render import Paint, verbatim
+from feishu_ws.client import Consumer, RpcError
 
 NAME: Final = "tail"  # without a cursor names may be shared
 
@@ -39,15 +39,12 @@ async def _tail(args: argparse.Namespace, path: str) -> None:
 async def _print(consumer: Consumer, most: int | None, *, as_json: bool) -> None:
     paint, printed = Paint(sys.stdout), 0
     async for delivery in consumer:
-        line = _verbatim(delivery) if as_json else event_line(delivery, paint)
+        if as_json:
+            line = verbatim(delivery.raw.decode(), sys.stdout)
+        else:
+            line = event_line(delivery, paint)
         print(line, flush=True)
         delivery.settle_soon()  # makes room in the window
         printed += 1
         if printed == most:
             return
-
-
-def _verbatim(delivery: Delivery) -> str:
-    """Return the params as they came; on a terminal, in a spelling it does not obey."""
-    line = delivery.raw.decode()
-    return tame_json(line) if sys.stdout.isatty() else line

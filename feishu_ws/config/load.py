@@ -46,18 +46,21 @@ class Changes:
     need_restart: tuple[str, ...]
 
 
-def load(path: str | None, env: Environment) -> Loaded:
+def load(path: str | None, env: Environment, *, needs_secret: bool = True) -> Loaded:
     """Read file, environment and secret into settings.
 
     Args:
         path: The file that was asked for; None looks where CONTRACT 3 says.
         env: The environment, also `$CREDENTIALS_DIRECTORY` and systemd's directories.
+        needs_secret: False for work on the journal alone, which never meets Feishu: a
+            credential of the service manager is out of a command's reach.
 
     Raises:
         ConfigError: Something is not valid; it names everything that is not.
     """
     draft = draw_up(path, env)
-    resolve_secret(draft)
+    if needs_secret:
+        resolve_secret(draft)
     apply_rules(draft)
     if draft.errors:
         raise ConfigError(draft.errors)

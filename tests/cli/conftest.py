@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli.stopped import Stopped, own_environment
 from client.fake_daemon import FakeDaemon
+
+from feishu_ws.cli.main import execute
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,3 +62,27 @@ async def daemon(tmp_path):
     """A fake daemon that listens."""
     async with FakeDaemon(tmp_path / "e.sock") as fake:
         yield fake
+
+
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """A function that runs a command in this process: exit code, stdout and stderr."""
+
+    async def run(*words):
+        before = os.umask(0o022)
+        try:
+            code = await asyncio.to_thread(execute, list(words))
+        finally:
+            os.umask(before)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+async def stopped(tmp_path, monkeypatch):
+    """A journal whose daemon is stopped, and an environment that names it."""
+    found = await Stopped(tmp_path).make()
+    own_environment(monkeypatch, tmp_path, found.env)
+    return found

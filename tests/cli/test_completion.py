@@ -4,8 +4,9 @@ import subprocess
 
 import pytest
 
+from feishu_ws.cli.commands import COMMANDS
 from feishu_ws.cli.completion import _bash, _fish, _zsh, grammar
-from feishu_ws.cli.parser import COMMANDS
+from feishu_ws.cli.scenarios import SCENARIOS
 
 SCRIPTS = {"bash": _bash, "zsh": _zsh, "fish": _fish}
 
@@ -30,6 +31,28 @@ def test_bash_offers_commands_and_their_options():
     assert _complete("completion", "z") == ["zsh"]
     assert _complete("--socket", "/et") == ["/etc"]
     assert _complete("--config", "x", "--so") == ["--socket"]
+    assert _complete("replay", "--from", "e") == ["earliest"]
+
+
+def test_bash_offers_actions_and_their_options():
+    """The second word counts too, wherever options stand."""
+    assert _complete("dead", "d") == ["drop"]
+    assert _complete("dead", "l") == ["list"]
+    assert _complete("dead", "list", "--m") == ["--max"]
+    assert _complete("--json", "dead", "--socket", "/x", "retry", "--a") == ["--all"]
+    assert _complete("consumers", "") == [
+        "list", "forget", "-h", "--help", "--config", "--socket", "--json",
+    ]  # fmt: skip
+    assert _complete("consumers", "forget", "--m") == []
+    assert _complete("list", "--m") == []
+
+
+def test_scenarios_are_offered_by_name():
+    """Those that are shipped, and files."""
+    assert _complete("simulate", "--scenario", "ca") == [
+        name for name in SCENARIOS if name.startswith("ca")
+    ]
+    assert _complete("simulate", "--scenario", "/et") == ["/etc"]
 
 
 @pytest.mark.parametrize("shell", SCRIPTS)
@@ -39,8 +62,9 @@ async def test_a_script_names_every_command_and_option(command, shell):
 
     assert (code, err) == (0, "")
     assert all(command.name in out for command in COMMANDS)
-    for _, options in grammar().values():
-        for option in options:
+    for words in grammar().values():
+        assert all(action in out for action in words.actions)
+        for option in words.options:
             for name in option.names:
                 word = (
                     name

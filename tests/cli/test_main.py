@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from feishu_ws import __version__
-from feishu_ws.cli import main
+from feishu_ws.cli import commands, main
 from feishu_ws.faults import CATALOGUE, Exit, Fault, FeishuWsError
 
-COMMANDS = "run, demo, simulate, check, status, tail, completion"
+COMMANDS = ", ".join(command.name for command in commands.COMMANDS)
+TALKERS = ", ".join(c.name for c in commands.COMMANDS if commands.SOCKET in c.takes)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ COMMANDS = "run, demo, simulate, check, status, tail, completion"
         (
             ["--socket", "/x", "check"],
             64,
-            "--socket with check, expected it with status, tail",
+            f"--socket with check, expected it with {TALKERS}",
             "feishu-ws check --help",
         ),
         (
@@ -67,7 +68,7 @@ COMMANDS = "run, demo, simulate, check, status, tail, completion"
             ["simulate", "--scenario", "/no/scenario.toml"],
             78,
             "scenario file /no/scenario.toml: cannot be read: No such file or directory",
-            "name a scenario or a file: feishu-ws simulate --scenario calm",
+            "feishu-ws simulate --scenario list; --scenario tour --show explains every key",
         ),
     ],
 )  # fmt: skip

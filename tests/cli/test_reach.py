@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from feishu_ws.cli.reach import refusal, socket_of
+from feishu_ws.cli.reach import fault_of, is_socket_named, refusal, socket_of
 from feishu_ws.client import Code, RpcError
 from feishu_ws.faults import Fault
 
@@ -14,7 +14,13 @@ def place(tmp_path, monkeypatch):
     """An empty directory, no system-wide configuration, nothing in the environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("feishu_ws.config.draft.SYSTEM_FILE", str(tmp_path / "none"))
-    for name in ("FEISHU_WS_SOCKET", "FEISHU_WS_CONFIG", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"):
+    for name in (
+        "FEISHU_WS_SOCKET",
+        "FEISHU_WS_SOCKET__PATH",
+        "FEISHU_WS_CONFIG",
+        "XDG_RUNTIME_DIR",
+        "XDG_STATE_HOME",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path
@@ -31,6 +37,10 @@ def test_from_the_command_line_to_the_usual_place(place, monkeypatch):
     (place / "feishu-ws.toml").write_text('[socket]\npath = "/local.sock"\n')
     assert socket_of(_args()) == "/local.sock"
 
+    monkeypatch.setenv("FEISHU_WS_SOCKET__PATH", "/daemons.sock")
+    assert socket_of(_args()) == "/daemons.sock"
+    monkeypatch.delenv("FEISHU_WS_SOCKET__PATH")
+
     monkeypatch.setenv("FEISHU_WS_SOCKET", "/variable.sock")
     assert socket_of(_args()) == "/variable.sock"
 
@@ -46,6 +56,9 @@ def test_from_the_command_line_to_the_usual_place(place, monkeypatch):
         (Code.NOT_ALLOWED, Fault.CLIENT_REFUSED),
         (Code.INVALID_PARAMS, Fault.USAGE),
         (Code.CONSUMER_CONFLICT, Fault.CONSUMER_CONFLICT),
+        (Code.UNKNOWN_POSITION, Fault.USAGE),
+        (Code.FULL, Fault.CLIENT_REFUSED),
+        (Code.METHOD_NOT_FOUND, Fault.DAEMON_UNREACHABLE),
         (Code.INTERNAL_ERROR, Fault.INTERNAL),
         (-1, Fault.INTERNAL),
     ],
@@ -53,3 +66,31 @@ def test_from_the_command_line_to_the_usual_place(place, monkeypatch):
 def test_a_refusal_has_a_fault(code, fault):
     """The exit code follows from it."""
     assert refusal(RpcError(code, "no"), "/s").fault is fault
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        ({"fault": "disk_full"}, Fault.DISK_FULL),
+        ({"fault": "of_a_newer_daemon"}, Fault.INTERNAL),
+        ({"fault": ["disk_full"]}, Fault.INTERNAL),
+        ("disk_full", Fault.INTERNAL),
+    ],
+)
+def test_a_daemon_names_the_fault_itself(data, fault):
+    """Where it has a word for it, that is the fault."""
+    assert fault_of(RpcError(Code.INTERNAL_ERROR, "no", data)) is fault
+
+
+def test_a_named_socket_is_the_only_one():
+    """--socket and $FEISHU_WS_SOCKET mean that one; a configuration means its daemon."""
+    assert is_socket_named(_args(socket="/s"))
+    assert not is_socket_named(_args(config="/c"))
+
+
+def test_the_variable_names_it_too(monkeypatch):
+    """Unless a configuration is asked for."""
+    monkeypatch.setenv("FEISHU_WS_SOCKET", "/variable.sock")
+
+    assert is_socket_named(_args())
+    assert not is_socket_named(_args(config="/c"))

@@ -11,10 +11,12 @@ from feishu_ws.cli.render import (
     Cell,
     Paint,
     age,
+    ago,
     local_time,
     size,
     table,
     tame_json,
+    verbatim,
     width,
 )
 
@@ -65,6 +67,20 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch, stream, env, painted)
 def test_ages(seconds, text):
     """The two largest units."""
     assert age(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("wall_ms", "text"), [(940_000, "1 min ago"), (None, "-"), (0, "-"), (1_000_001, "0 s ago")]
+)
+def test_how_long_ago(wall_ms, text):
+    """From then to now; a dash for never."""
+    assert ago(wall_ms, 1_000_000) == text
+
+
+def test_json_is_tamed_for_terminals_alone():
+    """A program gets it byte for byte."""
+    assert verbatim('"\x9b好"', io.StringIO()) == '"\x9b好"'
+    assert verbatim('"\x9b好"', _Terminal()) == '"\\u009b好"'
 
 
 @pytest.mark.parametrize(

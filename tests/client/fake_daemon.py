@@ -38,6 +38,7 @@ class FakeDaemon:
         greeted: Connections that said hello, the newest last.
         refuse: By method, the error object it is answered with.
         silent: Methods that get no answer.
+        results: By method, what it is answered with; an empty object otherwise.
     """
 
     def __init__(self, path):
@@ -46,6 +47,7 @@ class FakeDaemon:
         self.greeted = []
         self.refuse = {}
         self.silent = set()
+        self.results = {}
         self.status = {"version": "0.1.0"}
         self.on_hello = None
         self._open = set()
@@ -99,9 +101,8 @@ class FakeDaemon:
             "journal": "j",
             "position": 9,
         }
-        return {"hello": hello | {"cursor": 0}, "status": self.status, "ping": "pong"}.get(
-            method, {}
-        )
+        usual = {"hello": hello | {"cursor": 0}, "status": self.status, "ping": "pong"}
+        return (usual | self.results).get(method, {})
 
     # -- what a test says ---------------------------------------------------------------
 

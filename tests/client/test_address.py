@@ -17,6 +17,22 @@ def test_the_variable_comes_first(tmp_path):
     assert find_socket({"FEISHU_WS_SOCKET": "/x", "XDG_RUNTIME_DIR": str(tmp_path / "run")}) == "/x"
 
 
+def test_the_daemons_own_variable_counts_as_well():
+    """Whoever exported it for `run` need not say it twice; the client's own comes first."""
+    daemon = {"FEISHU_WS_SOCKET__PATH": "/y"}
+
+    assert find_socket(daemon) == "/y"
+    assert find_socket(daemon | {"FEISHU_WS_SOCKET": "/x"}) == "/x"
+    assert find_socket({"FEISHU_WS_SOCKET__PATH": "", "FEISHU_WS_SOCKET": ""}) == find_socket({})
+
+
+def test_a_home_directory_may_be_meant(monkeypatch):
+    """As in the configuration."""
+    monkeypatch.setenv("HOME", "/home/u")
+
+    assert find_socket({"FEISHU_WS_SOCKET__PATH": "~/s"}) == "/home/u/s"
+
+
 def test_a_users_own_daemon_comes_before_the_systems(tmp_path):
     """$XDG_RUNTIME_DIR, or beside the journal where there is none."""
     beside = _socket(tmp_path, ".local", "state")

@@ -80,6 +80,15 @@ def test_without_anything_the_two_missing_keys_are_named(place):
     )
 
 
+def test_work_on_the_journal_alone_needs_no_secret(place, env):
+    """A credential that only the service manager hands out is not asked for; the rest is."""
+    del env["FEISHU_WS_APP__SECRET"]
+
+    assert load(None, env, needs_secret=False).settings.app.id == "cli_a"
+    with pytest.raises(ConfigError, match=r"app\.id: nothing"):
+        load(None, {}, needs_secret=False)
+
+
 def test_effective_shows_every_key_and_no_secret(place, env):
     """`check` has a row per key; secrets and a proxy's password are left out."""
     env |= {
