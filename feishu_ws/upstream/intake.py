@@ -25,6 +25,7 @@ from feishu_ws.wire.frame import (
     FrameError,
     parse_frame,
     read_headers,
+    without_payload,
 )
 from feishu_ws.wire.pbbp2_pb2 import Frame
 from feishu_ws.wire.reassembly import Lane, Reassembly, RefusedPartError
@@ -108,7 +109,7 @@ class Intake:
             self._refuse(frame, exc, now_s)
             return
         if payload is not None:
-            self._accept(payload, self._confirmations.expect(frame, now_s))
+            self._accept(payload, self._confirmations.expect(without_payload(frame), now_s))
 
     def _payload(self, frame: Frame, headers: Mapping[str, str], now_s: float) -> bytes | None:
         total = _number(headers.get(SUM), 1)

@@ -10,6 +10,7 @@ Source: RFC 9110 9.3.6 (CONNECT), RFC 7617 (Basic).
 import asyncio
 import socket
 from base64 import b64encode
+from errno import ETIMEDOUT
 from typing import Final, NamedTuple, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -21,6 +22,7 @@ from feishu_ws.upstream.proxy import is_socks
 from feishu_ws.upstream.resolver import Resolver
 
 NEXT_ADDRESS_AFTER_S: Final = 0.25  # Source: RFC 8305 5, "Connection Attempt Delay"
+TCP_TIMEOUT_S: Final = 5.0  # then a SYN is repeated only every 4 to 8 s; a new attempt is sooner
 HTTP_PORT: Final = 80
 MAX_HEAD: Final = 16 * 1024  # of the proxy's answer; some add cookies and notices
 _HEAD_ENDS: Final = b"\r\n\r\n"
@@ -51,11 +53,15 @@ async def dial(
     attempt.enter(Phase.DNS)
     found = await resolver.addresses(host, port)
     attempt.enter(then)
-    return await aiohappyeyeballs.start_connection(
-        cast("list[aiohappyeyeballs.AddrInfoType]", list(found)),
-        happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S,
-        interleave=1,
-    )
+    try:
+        async with asyncio.timeout(TCP_TIMEOUT_S):
+            return await aiohappyeyeballs.start_connection(
+                cast("list[aiohappyeyeballs.AddrInfoType]", list(found)),
+                happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S,
+                interleave=1,
+            )
+    except TimeoutError as exc:
+        raise TimeoutError(ETIMEDOUT, f"no answer within {TCP_TIMEOUT_S:g} s") from exc
 
 
 async def open_tunnel(
@@ -69,7 +75,7 @@ async def open_tunnel(
     """
     target = Target(host, port)
     if is_socks(proxy):
-        from feishu_ws.upstream import socks  # two libraries that few need
+        from feishu_ws.upstream import socks  # a library that few need
 
         return await socks.open_tunnel(proxy, resolver, host, port, attempt.enter)
     parts = urlsplit(proxy)

@@ -572,6 +572,7 @@ async def test_drain_confirms_what_was_read(harness):
 async def test_drain_has_a_deadline(harness):
     """A stop does not wait for answers that do not come."""
     session = await harness.open()
+    await harness.record.wait(LinkLive)
     harness.answer_with = None
     await session.send(data_frame(b"x"))
     while not harness.answers:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from feishu_ws.clock import SystemClock
 from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.upstream import tunnel
 from feishu_ws.upstream.attempt import Attempt, Phase
 from feishu_ws.upstream.resolver import Resolver
 from feishu_ws.upstream.tunnel import MAX_HEAD, Target, check_answer, encode_connect, open_tunnel
@@ -128,3 +129,17 @@ async def test_an_answer_without_an_end(answer, words):
     with pytest.raises(FeishuWsError, match=words) as caught:
         await ask(answer)
     assert caught.value.fault is Fault.PROXY_FAILED
+
+
+async def test_nobody_answers(monkeypatch):
+    """A TCP connection into a black hole is given up in time for another attempt."""
+
+    async def hang(*_, **__):
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(tunnel.aiohappyeyeballs, "start_connection", hang)
+    monkeypatch.setattr(tunnel, "TCP_TIMEOUT_S", 0.05)
+    attempt = Attempt(0, SystemClock())
+    with pytest.raises(OSError, match=r"no answer within 0\.05 s"):
+        await tunnel.dial(Resolver(), "192.0.2.1", 443, attempt, Phase.TCP)
+    assert attempt.phase is Phase.TCP
