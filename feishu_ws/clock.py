@@ -6,7 +6,7 @@ Nothing else in the package reads a clock.
 
 import asyncio
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Clock(Protocol):
@@ -23,6 +23,35 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds` of `monotonic()`."""
         ...
+
+
+class StepGuard:
+    """Notices that the wall clock stepped, at the very moment somebody is about to use it.
+
+    Whoever watches the clock now and then may be a second late, and a second is enough
+    to throw away what a wrong clock calls old. Ask at least every few hours: a clock
+    that is slewed drifts, and that is no step.
+    """
+
+    MAX_STEP_S: Final = 90.0  # more than the 60 s that end in a doubt of their own (CONTRACT 8)
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.accept()
+
+    def accept(self) -> None:
+        """Take the wall clock as right, whatever it shows."""
+        self._seen = self._clock.wall_ms(), self._clock.monotonic()
+
+    def agrees(self) -> bool:
+        """Whether the wall clock went on as it should since it was last accepted or agreed."""
+        before_ms, before_s = self._seen
+        now_ms, now_s = self._clock.wall_ms(), self._clock.monotonic()
+        step_s = (now_ms - before_ms) / 1000 - (now_s - before_s)
+        if abs(step_s) > self.MAX_STEP_S:
+            return False
+        self._seen = now_ms, now_s
+        return True
 
 
 class SystemClock:

@@ -259,7 +259,7 @@ CATALOGUE: Final[dict[Fault, FaultSpec]] = {
     Fault.JOURNAL_CORRUPT: FaultSpec(
         "the journal is damaged",
         _NOTE,
-        "restart; keep the damaged file and look at the disk",
+        "look at the disk: dmesg; a restart carries over what can be read and keeps the damaged file",
         Exit.JOURNAL,
     ),
     Fault.JOURNAL_LOCKED: FaultSpec(

@@ -212,7 +212,8 @@ class ConsumerRecord(msgspec.Struct, frozen=True):
         ahead: Settled spans above the cursor, ascending, disjoint.
         pending: Events its filter names that it has not settled.
         attempts: By position, only where an attempt was counted.
-        last_seen_ms: When it last was connected.
+        last_seen_ms: When it last was connected, at most an hour behind while it is; of
+            one that never was, when it was first missed; 0 before that.
     """
 
     name: str

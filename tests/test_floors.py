@@ -11,7 +11,18 @@ FLOORS = {
     "__main__": 5,
     "cli": 4,
     **dict.fromkeys(
-        ("daemon", "config", "rooms", "intake", "overview", "watchers", "clockwatch", "recorder"), 3
+        (
+            "daemon",
+            "config",
+            "rooms",
+            "intake",
+            "overview",
+            "watchers",
+            "clockwatch",
+            "recorder",
+            "start",
+        ),
+        3,
     ),
     **dict.fromkeys(("upstream", "journal", "downstream", "telemetry", "simulator", "client"), 2),
     **dict.fromkeys(("wire", "events"), 1),

@@ -73,6 +73,17 @@ def read_headers(frame: Frame) -> dict[str, str]:
     return found
 
 
+def without_payload(frame: Frame) -> Frame:
+    """Return a copy of a frame to confirm later, which needs all but the payload.
+
+    A copy, since a frame keeps the memory of all that was ever in it.
+    """
+    frame.ClearField("payload")
+    copy = Frame()
+    copy.CopyFrom(frame)
+    return copy
+
+
 def encode_ping(service: int) -> bytes:
     """Return the application ping; `service` is the URL's `service_id`."""
     return _control(service, PING).SerializeToString()

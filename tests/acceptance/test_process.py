@@ -176,8 +176,8 @@ async def test_passed_sockets_and_readiness(tmp_path, feishu):
     assert path.exists()
 
 
-async def test_the_official_sdk_is_never_imported(tmp_path, feishu):
-    """A daemon that has seen traffic, metrics and status has not imported lark_oapi."""
+async def test_what_is_heavy_is_not_imported(tmp_path, feishu):
+    """A daemon that has seen traffic, metrics and status does without what costs megabytes."""
     with DaemonProcess(tmp_path, feishu.domain) as daemon:
         daemon.env["PYTHONPROFILEIMPORTTIME"] = "1"
         await asyncio.to_thread(daemon.start)
@@ -189,7 +189,8 @@ async def test_the_official_sdk_is_never_imported(tmp_path, feishu):
 
     imported = daemon.log()
     assert "websockets" in imported
-    assert "lark_oapi" not in imported
+    for heavy in ("lark_oapi", "aiohttp", "cryptography", "feishu_ws.simulator"):
+        assert heavy not in imported
 
 
 async def test_secrets_and_content_stay_inside(tmp_path, feishu):

@@ -165,3 +165,11 @@ def test_connects_minus_disconnects_are_the_live_links(steps):
         down_s += 0 if up else wait_s
     assert counts.connects - sum(counts.disconnects.values()) == len(up)
     assert counts.downtime_s == pytest.approx(down_s, abs=1e-6)
+
+
+def test_forgotten_consumers_are_counted(counts):
+    """Whoever asked for it."""
+    for reason in ("asked", "absent"):
+        counts.observe(h.ConsumerForgotten("bot", reason))
+
+    assert counts.consumers_forgotten == 2

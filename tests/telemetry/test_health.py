@@ -96,6 +96,25 @@ def test_a_consumer_fault_fades(watch):
     assert shown(watch, 101 + CONSUMER_FAULT_S) == []
 
 
+@pytest.mark.parametrize("ends", ["connected", "forgotten"])
+def test_what_an_absent_consumer_lost_is_shown_until_it_is_there_or_gone(watch, ends):
+    """It lasts however long, beside its other faults; nobody else's coming ends it."""
+    watch.observe(h.ConsumerFaulted("a", Fault.CONSUMER_ABSENT, ""), 0)
+    watch.observe(h.ConsumerFaulted("a", Fault.CONSUMER_CONFLICT, ""), 10)
+    both = {f.fault for f in watch.active(11)}
+    watch.observe(h.ConsumerConnected("b", durable=True, cursor=1, behind=0), 20)
+    watch.observe(h.ConsumerConnected("a", durable=False, cursor=1, behind=0), 20)
+    (lasting,) = watch.active(100_000)
+    if ends == "connected":
+        watch.observe(h.ConsumerConnected("a", durable=True, cursor=1, behind=0), 100_001)
+    else:
+        watch.observe(h.ConsumerForgotten("a", "absent"), 100_001)
+
+    assert both == {Fault.CONSUMER_ABSENT, Fault.CONSUMER_CONFLICT}
+    assert (lasting.fault, lasting.subject, lasting.age_s) == (Fault.CONSUMER_ABSENT, "a", 100_000)
+    assert watch.active(100_002) == ()
+
+
 def test_consumer_names_take_bounded_memory(watch):
     """A client that makes up names cannot fill the watch."""
     for i in range(10_000):

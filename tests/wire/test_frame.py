@@ -97,6 +97,15 @@ def test_confirm_with_answer():
     assert base64.b64decode(said["data"]) == b'{"toast":{}}'
 
 
+@given(frames)
+def test_without_payload(frame):
+    """What is kept of a frame for its confirmation gives the same confirmation."""
+    data = frame.SerializeToString()
+    kept = f.without_payload(f.parse_frame(data))
+    assert not kept.HasField("payload")
+    assert f.encode_confirm(kept, 200, 3) == f.encode_confirm(f.parse_frame(data), 200, 3)
+
+
 def test_first_of_repeated_headers():
     """Of a repeated header the first value counts."""
     frame = _frame((0, 0, 0), [("type", "event"), ("type", "card")], b"", "")
