@@ -33,6 +33,7 @@ from feishu_ws.wire.reassembly import Reassembly
 
 TICK_S: Final = 1.0
 STAGGER_S: Final = 1.0  # between one link's first life and the next link's first attempt
+ASK_ALL_EVERY_S: Final = 5.0  # links that are suspect one after another ask the rest once
 TRIES_BEFORE_EXIT: Final = 3  # after 0, 15 and 45 s. Source: CONTRACT 3
 
 
@@ -106,6 +107,7 @@ class Fleet:
         self._limit = LimitQueue()
         self._size = settings.connections
         self._renewing: int | None = None
+        self._asked_all_s = -ASK_ALL_EVERY_S
         self._observe = observe
         self._tally = tally
         self._clock = clock
@@ -248,6 +250,16 @@ class Fleet:
         """Return the seconds until it is this link's turn to try the connection limit."""
         del index
         return self._limit.next_turn_s(self._clock.monotonic())
+
+    def suspected(self, index: int) -> None:
+        """Ask the other live links at once: a NAT that forgot one has often forgotten all."""
+        now_s = self._clock.monotonic()
+        if now_s < self._asked_all_s + ASK_ALL_EVERY_S:
+            return
+        self._asked_all_s = now_s
+        for at, link in enumerate(self._links):
+            if at != index and link.is_live:
+                link.probe()
 
     def may_renew(self, index: int) -> bool:
         """Take the turn to renew a link, if nobody has it."""

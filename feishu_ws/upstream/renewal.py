@@ -36,6 +36,10 @@ Successor = tuple[LiveLink, Attempt, Fault]
 class Permit(Protocol):
     """Who sees to it that one link at a time is renewed."""
 
+    def suspected(self, index: int) -> None:
+        """Note that a link is suspect: what silenced it may have silenced others."""
+        ...
+
     def may_renew(self, index: int) -> bool:
         """Take the fleet's turn, if nobody has it."""
         ...
@@ -82,6 +86,8 @@ class Renewal:
             fault = self._reason(link, due_s)
             if fault is None:
                 continue
+            if fault is Fault.LINK_SUSPECT:
+                self._permit.suspected(self._index)
             if not self._permit.may_renew(self._index):
                 wake_s = self._clock.monotonic() + TURN_S
                 continue

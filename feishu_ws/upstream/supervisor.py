@@ -57,6 +57,10 @@ class Overseer(Protocol):
         """Return the seconds until it is this link's turn to try Feishu's connection limit."""
         ...
 
+    def suspected(self, index: int) -> None:
+        """Note that a link is suspect."""
+        ...
+
     def may_renew(self, index: int) -> bool:
         """Take the fleet's turn to renew a link, if nobody has it."""
         ...

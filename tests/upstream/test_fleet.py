@@ -15,6 +15,7 @@ from feishu_ws.happenings import (
     LinkFailed,
     LinkLive,
     LinkLost,
+    LinkReplaced,
     NetworkChanged,
     PayloadRefused,
 )
@@ -101,6 +102,21 @@ async def test_the_fleet_grows_back(harness, feishu, monkeypatch):
     assert harness.fleet.size == 2
     await harness.record.wait(LinkLive, 3)
     assert (await harness.record.wait(FleetResized, 2)).links == 3
+
+
+async def test_one_suspect_link_makes_the_others_prove_themselves(harness, feishu):
+    """A link that falls silent makes the others ping at once, and they live on."""
+    harness.start(connections=2, keepalive_interval_s=60, keepalive_timeout_s=2)
+    sessions = [await feishu.opened(), await feishu.opened()]
+    await harness.record.wait(LinkLive, 2)
+    await asyncio.sleep(0.1)
+    sent = harness.tally.pings_sent
+    sessions[0].freeze()
+    harness.fleet._links[0].probe(0.5)  # its own ping would come in a minute
+    replaced = await harness.record.wait(LinkReplaced)
+    assert replaced.link == 0
+    assert harness.tally.pings_sent - sent >= 3  # the silent one, the other, the fresh one
+    assert harness.record.of(LinkLost) == []
 
 
 def test_the_limit_is_tried_once_a_minute():
@@ -320,6 +336,7 @@ async def test_stop_while_live(harness):
 async def test_second_stop_waits_for_the_first(harness, feishu):
     """A stop that is asked for twice cuts nothing short."""
     session = await harness.open()
+    await harness.record.wait(LinkLive)
     harness.answer_with = None
     await session.send(data_frame(b"x"))
     while not harness.answers:

@@ -31,6 +31,7 @@ class World:
         self.seen = []
         self.may = True
         self.turns = 0
+        self.suspects = []
         self.dialed_at = []
         self.link = Link()
         self.bucket = TokenBucket(tokens, 1e9, self.clock.monotonic())
@@ -45,6 +46,9 @@ class World:
             Random(1),
         )
         self.task = asyncio.create_task(renewal.successor(self.link))
+
+    def suspected(self, index):
+        self.suspects.append(index)
 
     def may_renew(self, index):
         self.turns += self.may
@@ -107,6 +111,7 @@ async def test_suspect(worlds):
     assert attempt.link == 0
     assert (world.turns, world.bucket.tokens(world.clock.monotonic())) == (0, 19)
     assert world.seen == [LinkDialed(0, 1)]
+    assert world.suspects == [0]
 
 
 async def test_old_age(worlds):
@@ -116,6 +121,7 @@ async def test_old_age(worlds):
     assert world.dialed_at == []
     await world.wait(12)
     assert world.task.result()[2] is Fault.ROTATED
+    assert world.suspects == []
 
 
 async def test_refused(worlds):

@@ -63,6 +63,7 @@ class World:
         self.others = False
         self.may = True
         self.renewals = 0
+        self.suspects = []
         self.settings = UpstreamSettings(**settings)
         bucket = TokenBucket(tokens, 15, self.clock.monotonic())
         self.supervisor = Supervisor(
@@ -85,6 +86,9 @@ class World:
 
     def wait_at_limit(self, index):
         return 60.0
+
+    def suspected(self, index):
+        self.suspects.append(index)
 
     def may_renew(self, index):
         return self.may
