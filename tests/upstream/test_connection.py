@@ -552,6 +552,7 @@ async def test_defect_in_accept(harness, caplog):
 async def test_drain_confirms_what_was_read(harness):
     """A stop waits for the answers to what was read, and takes nothing more."""
     session = await harness.open()
+    await harness.record.wait(LinkLive)
     harness.answer_with = None
     await session.send(data_frame(b"read"))
     while not harness.answers:
@@ -579,7 +580,7 @@ async def test_drain_has_a_deadline(harness):
         await asyncio.sleep(0.005)
     began = time.monotonic()
     await harness.fleet.stop(0.2)
-    assert 0.2 <= time.monotonic() - began < 2
+    assert 0.19 <= time.monotonic() - began < 2  # uvloop counts whole milliseconds
     assert harness.record.of(LinkLost)[0].unconfirmed == 1
 
 
