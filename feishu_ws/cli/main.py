@@ -84,6 +84,8 @@ def _tell(exc: FeishuWsError, *, as_json: bool) -> int:
         print(f"{PROGRAM}: {_one_line(line)}", file=sys.stderr)
     if hint:
         print(f"  try: {hint}", file=sys.stderr)
+    if exc.fault is not Fault.USAGE:
+        print(f"  fault: {exc.fault}", file=sys.stderr)  # the word of logs, metrics and README
     return spec.exit_code
 
 

@@ -73,7 +73,7 @@ class TestDaemon:
              "the same with --skip, if they are not wanted"),
             ((-32603, "disk_full: no", {"fault": "disk_full"}), ["dead", "drop", "3"], 74,
              "free space on that file system"),
-            ((-32603, "oh"), ["dead", "drop", "3"], 70, "report it with the traceback"),
+            ((-32603, "oh", {"fault": "internal"}), ["dead", "drop", "3"], 70, "report it with the traceback"),
         ],
     )  # fmt: skip
     async def test_a_refusal_is_told(self, served, here, refusal, words, code, hint):
@@ -84,7 +84,10 @@ class TestDaemon:
 
         told = await here(*words)
 
-        assert told == (code, "", f"feishu-ws: {refusal[1]} ({served.path})\n  try: {hint}\n")
+        faults = {69: ("client_refused", "daemon_unreachable")[refusal[0] == -32601]}
+        fault = error.get("data", {}).get("fault") or faults.get(code)
+        lines = f"feishu-ws: {refusal[1]} ({served.path})\n  try: {hint}\n"
+        assert told == (code, "", lines + (f"  fault: {fault}\n" if code != 64 else ""))
 
     async def test_a_refusal_is_told_to_programs(self, served, here):
         """As an object on stderr."""
@@ -208,6 +211,7 @@ class TestNobody:
         assert err.splitlines()[1:] == [
             f"feishu-ws: no journal, expected one that a daemon left, {missing}",
             f"  try: {UNREACHABLE}, or its configuration with --config",
+            "  fault: daemon_unreachable",
         ]
 
     async def test_without_a_configuration_both_reasons_are_told(self, here, tmp_path, monkeypatch):

@@ -64,6 +64,7 @@ async def test_all_errors_are_listed_and_nothing_starts(command, name):
     assert err.splitlines() == [
         *(f"feishu-ws: {error}" for error in ERRORS),
         "  try: mend it, then `feishu-ws check`",
+        "  fault: config_invalid",
     ]
 
 

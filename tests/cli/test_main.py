@@ -75,8 +75,10 @@ TALKERS = ", ".join(c.name for c in commands.COMMANDS if commands.SOCKET in c.ta
 async def test_an_error_says_what_was_seen_and_expected_and_what_to_try(
     command, words, code, error, hint
 ):
-    """One line and a hint on stderr, nothing on stdout, the exit code of the fault."""
-    assert await command(*words) == (code, "", f"feishu-ws: {error}\n  try: {hint}\n")
+    """One line, a hint and the fault's word on stderr, nothing on stdout, the fault's exit code."""
+    faults = {69: "daemon_unreachable", 78: "config_invalid"}
+    fault = f"  fault: {faults[code]}\n" if code in faults else ""  # a typo needs no word
+    assert await command(*words) == (code, "", f"feishu-ws: {error}\n  try: {hint}\n{fault}")
 
 
 async def test_errors_for_programs_are_an_object(command):
