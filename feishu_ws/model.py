@@ -65,7 +65,7 @@ class Event(msgspec.Struct, gc=False):
         payload: The body exactly as Feishu sent it, parts joined.
         received_ms: Unix milliseconds when the completing frame was read.
         keys: Dedupe keys, 16 bytes each; only needed to append.
-        body: Cache of the encoded CloudEvent and message, filled on first delivery.
+        body: The encoded CloudEvent and message, while it is handed to several consumers.
     """
 
     envelope: Envelope

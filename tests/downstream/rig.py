@@ -152,8 +152,11 @@ class FakeOutlet:
     got: list = field(default_factory=list)
     byes: list = field(default_factory=list)
     on_deliver: object = None
+    bodies: list = field(default_factory=list)
 
     def deliver(self, event, attempt, reply_by_ms, *, late):
+        self.bodies.append(event.body)
+        event.body = event.body or b"encoded"
         self.got.append(Delivered(event.position, attempt, reply_by_ms, late))
         if self.on_deliver is not None:
             self.on_deliver(event.position)

@@ -58,6 +58,17 @@ class TestOrder:
 
         assert (outlet.positions, world.journal.reads) == (list(range(1, 21)), 0)
 
+    async def test_an_event_is_encoded_once_for_all_and_not_kept_so(self):
+        """Consumers of one turn share what was encoded; memory keeps the event as it came."""
+        world = World()
+        _, first = await world.connect("a")
+        _, second = await world.connect("b")
+        await world.fill(3)
+
+        assert sorted((first.bodies[0] or b"", second.bodies[0] or b"")) == [b"", b"encoded"]
+        recent = [world.dispatcher._supply.get(position) for position in (1, 2, 3)]
+        assert [event.body for event in recent] == [None, None, None]
+
     async def test_the_window_holds_back_the_rest(self):
         """No more than the window is out; a settle lets the next one go."""
         world = World(window=3)

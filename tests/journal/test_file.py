@@ -76,6 +76,16 @@ def test_settings_the_promises_rest_on(path):
     }
 
 
+def test_what_is_cached_is_bounded(path):
+    """Each connection keeps so many KiB of pages and no more; negative is SQLite's way to say KiB."""
+    writer, reader = connect_writer(path), connect_reader(path)
+    found = [each.execute("PRAGMA cache_size").fetchone()[0] for each in (writer, reader)]
+    writer.close()
+    reader.close()
+
+    assert found == [-1024, -256]
+
+
 def test_the_reader_cannot_write(path):
     """The reading connection refuses to write."""
     reader = connect_reader(path)

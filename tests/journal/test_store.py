@@ -59,7 +59,9 @@ def test_known_keys(store):
     found = store.known_keys([key(n) for n in range(1000)])
 
     assert found == {key(n) for n in range(0, 1000, 2)}
-    assert store.known_keys([]) == set()
+    for count in (0, 1, 31, 32, 33, 256, 257):
+        asked = [key(n) for n in range(count)]
+        assert store.known_keys(asked) == {key(n) for n in range(0, count, 2)}
     assert store.keys_after(0, 1) == [(1, 5)]
 
 
