@@ -11,6 +11,7 @@ import asyncio
 import socket
 from base64 import b64encode
 from errno import ETIMEDOUT
+from http import HTTPStatus
 from typing import Final, NamedTuple, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -117,6 +118,8 @@ def encode_connect(target: Target, proxy: SplitResult) -> bytes:
 def check_answer(head: bytes) -> None:
     """Return if a proxy's answer to CONNECT opens the tunnel.
 
+    Its own words are not repeated: some echo the request, and the login with it.
+
     Args:
         head: All that came until the head's end.
 
@@ -127,13 +130,18 @@ def check_answer(head: bytes) -> None:
     version, _, said = line.decode("latin-1").partition(" ")
     code = said[:3]
     if not version.startswith("HTTP/1.") or not code.isdecimal():
-        raise _failed(f"what listens there is no HTTP proxy: it said {line[:40]!r}")
+        raise _failed(f"what listens there is no HTTP proxy: it began with {line[:8]!r}")
     if int(code) in _UNAUTHORIZED:
-        raise _failed(f"the proxy answered {said!r}: user or password in its URL are not right")
+        raise _failed(f"the proxy answered {code}: user or password in its URL are not right")
     if int(code) not in _TUNNEL_IS_UP:
-        raise _failed(f"the proxy answered {said[:80]!r} to CONNECT")
+        raise _failed(f"the proxy answered {code} {_phrase(int(code))}to CONNECT")
     if not (_HEAD_ENDS + rest).endswith(_HEAD_ENDS):
         raise _failed("the proxy sent something before Feishu could")
+
+
+def _phrase(code: int) -> str:
+    known = {status.value: f"({status.phrase}) " for status in HTTPStatus}
+    return known.get(code, "")
 
 
 def _failed(detail: str) -> FeishuWsError:

@@ -51,9 +51,10 @@ def test_opened(head):
 @pytest.mark.parametrize(
     ("head", "words"),
     [
+        (b"HTTP/1.1 599 p4ssw0rd\r\n\r\n", "answered 599 to CONNECT"),
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "user or password"),
         (b"HTTP/1.0 401 Unauthorized\r\n\r\n", "user or password"),
-        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "403 Forbidden"),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "403 .Forbidden. to CONNECT"),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "502"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "no HTTP proxy"),
         (b"HTTP/1.1 abc\r\n\r\n", "no HTTP proxy"),
@@ -65,6 +66,7 @@ def test_not_opened(head, words):
     with pytest.raises(FeishuWsError, match=words) as caught:
         check_answer(head)
     assert caught.value.fault is Fault.PROXY_FAILED
+    assert "p4ssw0rd" not in caught.value.detail
 
 
 def opens(head):
