@@ -6,7 +6,7 @@ from typing import Final
 from feishu_ws import __version__
 from feishu_ws.clock import Clock
 from feishu_ws.downstream.dispatcher import Dispatcher
-from feishu_ws.downstream.seats import Seat
+from feishu_ws.downstream.seat import Seat
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.intake import COMMIT_DEADLINE_S, Intake
 from feishu_ws.journal.contract import Journal

@@ -6,7 +6,7 @@ Source: CONTRACT 4, `delivery.max_age_s`, `callback_timeout_s` and `late_callbac
 import math
 
 from feishu_ws.clock import Clock, StepGuard
-from feishu_ws.downstream.seats import Seat
+from feishu_ws.downstream.seat import Seat
 from feishu_ws.downstream.settings import DeliverySettings
 from feishu_ws.model import Event
 

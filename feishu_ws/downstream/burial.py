@@ -4,7 +4,7 @@ import asyncio
 
 from feishu_ws.clock import Clock
 from feishu_ws.downstream.handed import Verdict
-from feishu_ws.downstream.seats import Seat
+from feishu_ws.downstream.seat import Seat
 from feishu_ws.happenings import EventBuried, Observer
 from feishu_ws.journal.contract import Journal
 from feishu_ws.model import Attempt, DeadReason

@@ -16,7 +16,8 @@ from feishu_ws.clock import Clock
 from feishu_ws.downstream.ages import Ages
 from feishu_ws.downstream.burial import Burial
 from feishu_ws.downstream.handed import Verdict
-from feishu_ws.downstream.seats import Outlet, Seat, Seats
+from feishu_ws.downstream.seat import Outlet, Seat
+from feishu_ws.downstream.seats import Seats
 from feishu_ws.downstream.settings import DeliverySettings
 from feishu_ws.downstream.supply import Supply
 from feishu_ws.happenings import ConsumerConnected, ConsumerDisconnected, Observer
@@ -249,7 +250,7 @@ class Dispatcher:
 
     def _pump(self, seat: Seat) -> None:
         """Send what may be sent; ask the disk for what is not in memory."""
-        if seat.is_pumping or seat.is_moving:  # an outlet that answers while it is spoken to
+        if seat.is_pumping or seat.pauses:  # an outlet that answers while it is spoken to
             return
         seat.is_pumping = True
         steps = 0

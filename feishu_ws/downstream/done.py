@@ -59,6 +59,10 @@ class Done:
         reached, self._reached = self._reached, []
         return reached
 
+    def forget_passed(self) -> None:
+        """Look anew at what was passed over above the cursor."""
+        self._passed.clear()
+
     def begin_again(self, cursor: int) -> None:
         """Look anew at what was passed over; `cursor` is where the journal stands."""
         self._passed.clear()

@@ -142,6 +142,14 @@ class Progress:
             self._done.pass_over(self.read_through + 1, through)
             self.read_through = through
 
+    def doubt_passed(self) -> None:
+        """Another filter may want what was passed over and the cursor has not reached."""
+        self._done.forget_passed()
+
+    def read_again(self) -> None:
+        """Read on from the cursor; what is out or settled is not sent again."""
+        self.read_through = self._done.cursor
+
     def skip_done(self, position: int) -> None:
         """Read past a position that is settled or out already, and past all settled that follow."""
         self.read_through = max(position, self._done.run_end(position))

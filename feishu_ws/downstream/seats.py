@@ -6,17 +6,16 @@ get a seat each and leave nothing behind.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from feishu_ws.clock import Clock
 from feishu_ws.downstream import lost, replay
 from feishu_ws.downstream.hello import check_hello, is_move, wanted_by
 from feishu_ws.downstream.progress import Progress
-from feishu_ws.downstream.recent import Batch
+from feishu_ws.downstream.seat import Outlet, Seat
 from feishu_ws.downstream.settings import (
     CONFLICT_S,
     MAX_CONSUMERS,
@@ -31,56 +30,10 @@ from feishu_ws.happenings import (
     Observer,
 )
 from feishu_ws.journal.contract import Journal
-from feishu_ws.model import ConsumerRecord, Event, Filter
+from feishu_ws.model import ConsumerRecord, Filter
 from feishu_ws.wire.native import Code, HelloParams, RpcError
 
 GO_ON_S: Final = 0.1  # by then the newcomer has the seat; if it left, the one before goes on
-
-
-class Outlet(Protocol):
-    """Where deliveries go: one connection of a consumer."""
-
-    def deliver(self, event: Event, attempt: int, reply_by_ms: int | None, *, late: bool) -> None:
-        """Send an event; never blocks."""
-        ...
-
-    def has_room(self) -> bool:
-        """Whether more may be sent; when it is true again, `Dispatcher.resume` is called."""
-        ...
-
-    def bye(self, reason: str) -> None:
-        """Say goodbye; settles are still read for a while."""
-        ...
-
-
-class Seat:
-    """A consumer in this process, connected or not.
-
-    Attributes:
-        batch: What was read from the disk and not sent yet.
-        timer_at: When it fires, on the loop's clock; uvloop's handles do not always know.
-        replay_through: Up to here it was told to read again; what is old is sent all the same.
-        is_moving: It is being moved; nothing is sent until that is durable.
-        is_pumping: It is being sent to just now.
-        is_queued: It will be sent to in the loop's next turn.
-    """
-
-    def __init__(self, name: str, wanted: Filter, progress: Progress, *, durable: bool) -> None:
-        self.name = name
-        self.wanted = wanted.compile()
-        self.progress = progress
-        self.durable = durable
-        self.outlet: Outlet | None = None
-        self.batch: Batch | None = None
-        self.reading: asyncio.Task[None] | None = None
-        self.timer: asyncio.Handle | None = None
-        self.timer_at = 0.0
-        self.replay_through = 0
-        self.is_moving = False
-        self.is_pumping = False
-        self.is_queued = False
-        self.supersedes: deque[float] = deque()
-        self.conflict_until_s = 0.0
 
 
 class Seats:
@@ -114,12 +67,15 @@ class Seats:
         for seat in self.all():
             seat.progress.settings = settings
             self._wake(seat)  # the window may be larger, a deadline sooner
-        for name in self.durable:
-            told = self._journal.settle(name, ())  # done after what it was told before
-            told.add_done_callback(partial(self._told, name))
+        for seat in self.durable.values():
+            seat.begin_pause()  # the journal was told of other filters before
+            told = self._journal.settle(seat.name, ())  # done after what it was told before
+            told.add_done_callback(partial(self._told, seat))
 
-    def _told(self, name: str, _: asyncio.Future[None]) -> None:
-        self._follow(name)
+    def _told(self, seat: Seat, _: asyncio.Future[None]) -> None:
+        self._follow(seat.name)
+        seat.end_pause()
+        self._wake(seat)
 
     def _follow(self, name: str) -> None:
         """Take over the filter the journal has, unless it is about to change."""
@@ -230,17 +186,21 @@ class Seats:
 
     async def _refilter(self, known: ConsumerRecord, wanted: Filter) -> None:
         """Let a consumer have another filter, and read again from its cursor."""
-        await self._journal.enroll(known.name, wanted, None, declared=known.declared)
-        self._renew(self._seat(known.name))
+        await self._rewrite(known, wanted)
         self._wake_later(known.name)
+
+    async def _rewrite(self, known: ConsumerRecord, wanted: Filter) -> None:
+        seat = self._seat(known.name)
+        with seat.paused():
+            await self._journal.enroll(known.name, wanted, None, declared=known.declared)
+            self._renew(seat)
 
     async def _move_as(self, known: ConsumerRecord, hello: HelloParams) -> None:
         """Move a consumer to where a hello says, which may bring another filter."""
         cursor = await self._cursor(hello.start)
         wanted = wanted_by(known.filter, hello)
         if wanted != known.filter:
-            await self._journal.enroll(known.name, wanted, None, declared=known.declared)
-            self._renew(self._seat(known.name))
+            await self._rewrite(known, wanted)
         await self._move(known.name, cursor)
         self._wake_later(known.name)
 
@@ -272,16 +232,14 @@ class Seats:
         through = replay.order(self._journal, name, cursor)
         moved = self._journal.move(name, cursor)
         seat = self.durable.get(name)
-        if seat is not None:
-            seat.progress = seat.progress.moved(cursor)
-            seat.batch = None
-            seat.replay_through = through
-            seat.is_moving = True
-        try:
+        if seat is None:
             await moved
-        finally:
-            if seat is not None:
-                seat.is_moving = False
+            return
+        seat.progress = seat.progress.moved(cursor)
+        seat.batch = None
+        seat.replay_through = through
+        with seat.paused():
+            await moved
 
     async def forget(self, name: str, reason: str) -> None:
         """Remove a consumer that is neither declared nor connected.

@@ -15,7 +15,7 @@ from feishu_ws import __version__
 from feishu_ws.downstream.connection import Connection
 from feishu_ws.downstream.desk import Desk, Errand
 from feishu_ws.downstream.dispatcher import Dispatcher
-from feishu_ws.downstream.seats import Seat
+from feishu_ws.downstream.seat import Seat
 from feishu_ws.events.cloudevent import encode_body
 from feishu_ws.events.times import rfc3339_ms
 from feishu_ws.faults import FeishuWsError

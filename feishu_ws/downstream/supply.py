@@ -9,7 +9,7 @@ from typing import Final
 
 from feishu_ws.clock import Clock
 from feishu_ws.downstream.recent import Batch, Recent
-from feishu_ws.downstream.seats import Seat
+from feishu_ws.downstream.seat import Seat
 from feishu_ws.faults import FeishuWsError
 from feishu_ws.journal.contract import Journal
 from feishu_ws.model import Event

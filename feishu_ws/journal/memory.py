@@ -47,8 +47,12 @@ class MemoryJournal:
 
     def _declare(self) -> None:
         wanted = self._settings.declared or {}
-        for name in wanted.keys() - self._ledger.states.keys():
-            self._count(self._ledger.enroll(name, wanted[name], 0))
+        for name, chosen in wanted.items():
+            state = self._ledger.states.get(name)
+            if state is None:
+                self._count(self._ledger.enroll(name, chosen, 0))
+            elif chosen != Filter():  # else what its last hello said stands
+                self._refilter(state, chosen)
         for state in self._ledger:
             state.declared = state.name in wanted
 
@@ -178,11 +182,15 @@ class MemoryJournal:
             state.move(cursor)
             state.wanted = wanted.compile()
         else:
-            held = (p for p, e in sorted(self._events.items()) if state.holds(p, e.envelope))
-            state.refilter(wanted, next(held, None))
+            self._refilter(state, wanted)
         state.declared = declared
         self._count(state)
         return _done(None)
+
+    def _refilter(self, state: ConsumerState, wanted: Filter) -> None:
+        held = (p for p, e in sorted(self._events.items()) if state.holds(p, e.envelope))
+        state.refilter(wanted, next(held, None))
+        self._count(state)
 
     def move(self, name: str, cursor: int) -> asyncio.Future[None]:
         """Let a consumer stand at `cursor`."""

@@ -1,6 +1,7 @@
 """Who reads: names, starts, filters, and several connections with one name."""
 
 import asyncio
+import contextlib
 import gc
 
 import pytest
@@ -10,7 +11,7 @@ from support import eventually
 from feishu_ws.downstream.settings import MAX_CONSUMERS, MAX_POSITION, MAX_TYPE_CHARS, MAX_TYPES
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import ConsumerDisconnected, ConsumerFaulted
-from feishu_ws.journal.contract import JournalSettings
+from feishu_ws.journal.contract import CONSUMERS_LOST, JournalSettings
 from feishu_ws.model import Filter
 from feishu_ws.wire.native import Code, RpcError
 
@@ -83,6 +84,21 @@ class TestStart:
         world = manual_world(new_consumer_window_s=300)
         await world.publish("a", "b", age_s=301)
         await world.publish("c", "d", age_s=299)
+        _, outlet = await world.connect(start=start, durable=durable)
+        await turns()
+
+        assert outlet.positions == expected
+
+    @pytest.mark.parametrize(
+        ("start", "durable", "expected"),
+        [("resume", True, [2, 3, 4]), ("resume", False, [3, 4]), ("latest", True, [])],
+    )
+    async def test_one_that_damage_may_have_cost_its_place(self, start, durable, expected):
+        """An unknown consumer that resumes begins with what is left where consumers were lost."""
+        world = manual_world(new_consumer_window_s=300)
+        await world.publish("a", "b", age_s=301)
+        await world.publish("c", "d", age_s=299)
+        await world.journal.remember(CONSUMERS_LOST, f"1 {world.clock.wall_ms()}")
         _, outlet = await world.connect(start=start, durable=durable)
         await turns()
 
@@ -315,6 +331,22 @@ class TestSupersede:
         assert not any(o.byes for o in outlets)
 
 
+@contextlib.contextmanager
+def written(journal):
+    """Let enrolments be written at once, and answered when this ends: as in one commit."""
+    gate = asyncio.get_running_loop().create_future()
+    enroll = journal.enroll
+
+    def enroll_and_wait(*args, **kwargs):
+        enroll(*args, **kwargs)
+        return gate
+
+    journal.enroll = enroll_and_wait
+    yield
+    journal.enroll = enroll
+    gate.set_result(None)
+
+
 class TestFilter:
     """A filter is stored, and may change."""
 
@@ -374,6 +406,51 @@ class TestFilter:
         _, second = await newcomer
 
         assert second.positions == [1, 3]
+
+    async def test_what_is_committed_with_the_change_is_not_passed_over(self):
+        """An event that the journal holds for the new filter is not judged by the old one."""
+        world = World()
+        seat, _ = await world.connect(types=["im.*"], start="earliest")
+        with written(world.journal):
+            newcomer = asyncio.ensure_future(world.connect(types=["*"]))
+            await turns()
+            await world.publish("a", kind="drive.x")
+        seat, second = await newcomer
+        await world.publish("b", kind="im.x")
+        await turns()
+        world.settle(seat, through=2)
+
+        assert second.positions == [1, 2]
+        assert world.record().cursor == 2
+
+    async def test_what_was_passed_over_is_not_settled_while_the_change_is_written(self):
+        """A settle meanwhile does not take along what only the old filter left out."""
+        world = World()
+        seat, _ = await world.connect(types=["im.*"], start="earliest")
+        for name, kind in enumerate(["im.x", "drive.x", "im.x"]):
+            await world.publish(name, kind=kind)
+        with written(world.journal):
+            newcomer = asyncio.ensure_future(world.connect(types=["*"]))
+            await turns()
+            world.settle(seat, 1)
+        _, second = await newcomer
+        await turns()
+
+        assert (sorted(second.positions), world.record().cursor) == ([2, 3], 1)
+
+    async def test_a_reload_passes_nothing_over_either(self):
+        """The same for a filter that the configuration changes."""
+        world = World(journal_settings=JournalSettings(declared={"bot": Filter(("im.*",))}))
+        seat, outlet = await world.connect(start="earliest")
+        world.journal.disk.clear()
+        world.journal.reconfigure(JournalSettings(declared={"bot": Filter(("drive.*",))}))
+        world.dispatcher.reconfigure(world.settings)
+        await world.publish("a", kind="drive.x")
+        world.journal.disk.set()
+        await turns(20)
+        world.settle(seat, through=1)
+
+        assert (outlet.positions, world.record().cursor) == ([1], 1)
 
     async def test_the_window_stays_what_it_is(self):
         """After a change no more is in flight than before."""
