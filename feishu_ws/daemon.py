@@ -91,7 +91,8 @@ class Daemon:
             for warning in self._loaded.warnings:
                 self._watchers.logs.logger.warning("config.unwise", detail=warning)
             self._journal = self._build_journal()
-            await open_journal(self._journal, self._clock)
+            if not await open_journal(self._journal, self._clock, self._stop):
+                return Exit.OK
             if warning := rooms.crowded(self._journal.consumers()):
                 self._watchers.logs.logger.warning("config.unwise", detail=warning)
             try:

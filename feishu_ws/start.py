@@ -1,28 +1,81 @@
-"""Opening the journal when a command may still be at work on it."""
+"""Opening the journal: patiently, and so that a stop is heard meanwhile."""
 
-from typing import Final
+import asyncio
+import threading
+from typing import Any, Final, Protocol
 
 from feishu_ws.clock import Clock
 from feishu_ws.faults import Fault, FeishuWsError
-from feishu_ws.journal.sqlite import SqliteJournal
 
 LOCK_PATIENCE_S: Final = 2.0  # a command holds the lock of a stopped daemon's journal some 0.3 s
 LOCK_POLL_S: Final = 0.1
 
 
-async def open_journal(journal: SqliteJournal, clock: Clock) -> None:
-    """Open the journal; wait a moment for a command that works on it to be done.
+class Opening(Protocol):
+    """What is opened; `SqliteJournal` is one."""
+
+    def prepare(self) -> None:
+        """Do what may take long, on a thread; the process may end in the middle of it."""
+        ...
+
+    def begin(self) -> None:
+        """Do the rest, on the event loop's thread."""
+        ...
+
+
+async def open_journal(journal: Opening, clock: Clock, stop: asyncio.Event) -> bool:
+    """Open the journal; return False if `stop` was set before that was done.
+
+    A disk that hangs and a salvage of minutes leave the loop free. Waits a moment for a
+    command that works on the journal to be done.
 
     Raises:
-        FeishuWsError: As `SqliteJournal.open`; `journal_locked` after `LOCK_PATIENCE_S`.
+        FeishuWsError: As `SqliteJournal.prepare`; `journal_locked` after `LOCK_PATIENCE_S`.
     """
     until_s = clock.monotonic() + LOCK_PATIENCE_S
     while True:
         try:
-            journal.open()
+            if not await _prepare(journal, stop):
+                return False
         except FeishuWsError as error:
             if error.fault is not Fault.JOURNAL_LOCKED or clock.monotonic() >= until_s:
                 raise
         else:
-            return
+            journal.begin()
+            return True
         await clock.sleep(LOCK_POLL_S)
+
+
+async def _prepare(journal: Opening, stop: asyncio.Event) -> bool:
+    """Prepare on a thread that is left behind if `stop` comes first."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def finish(error: Exception | None) -> None:
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def work() -> None:
+        error: Exception | None = None
+        try:
+            journal.prepare()
+        except Exception as exc:  # noqa: BLE001 - owner of the thread: raised where it is awaited
+            error = exc
+        try:
+            loop.call_soon_threadsafe(finish, error)
+        except RuntimeError:
+            return  # the loop has ended meanwhile: nobody waits any more
+
+    threading.Thread(target=work, name="journal-opening", daemon=True).start()
+    stopping = asyncio.create_task(stop.wait(), name="journal-opening-stop")
+    try:
+        both: set[asyncio.Future[Any]] = {done, stopping}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+    if not done.done():
+        return False
+    done.result()
+    return True

@@ -16,14 +16,11 @@ from typing import Final, TypeVar
 from feishu_ws.clock import Clock, StepGuard
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import (
-    ConsumerFaulted,
-    EventsDropped,
     Happening,
     JournalOpened,
-    JournalPruned,
     Observer,
 )
-from feishu_ws.journal import changes
+from feishu_ws.journal import changes, telling
 from feishu_ws.journal.checkup import Checkup
 from feishu_ws.journal.contract import JournalFacts, JournalSettings, Subscriber
 from feishu_ws.journal.examine import examine
@@ -36,6 +33,7 @@ from feishu_ws.journal.opening import open_whole
 from feishu_ws.journal.reader import ReaderThread
 from feishu_ws.journal.reads import Reads
 from feishu_ws.journal.rows import JOURNAL_ID
+from feishu_ws.journal.schema import check_version
 from feishu_ws.journal.store import Store
 from feishu_ws.journal.work import Append, Apply, Change, Letter, Owed, Report
 from feishu_ws.journal.writer import Writer
@@ -74,12 +72,21 @@ class SqliteJournal(Reads):
         self._ended_by: Fault | None = None
         self._ended = asyncio.Event()
         self._checking: asyncio.Task[None] | None = None
+        self._salvaged: Happening | None = None
 
     def open(self, progress: Progress = lambda *_: None) -> None:
-        """Take the lock, open the file, bring its schema up to date, start the threads.
+        """Prepare and begin, on the event loop's thread, which stands still meanwhile.
 
-        A damaged file is salvaged first. Must be called on the event loop's thread while
-        the loop runs.
+        Raises:
+            FeishuWsError: As `prepare`.
+        """
+        self.prepare(progress)
+        self.begin()
+
+    def prepare(self, progress: Progress = lambda *_: None) -> None:
+        """Take the lock, open the file and bring its schema up to date, on any thread.
+
+        A damaged file is salvaged first. The process may end in the middle of it.
 
         Args:
             progress: Told how far a salvage is; it takes about a minute per GiB.
@@ -89,24 +96,27 @@ class SqliteJournal(Reads):
                 `journal_read_only`, `journal_corrupt` (no trace of a journal). The file is
                 as it was.
         """
-        self._loop = asyncio.get_running_loop()
         self._lock.acquire()
         now_ms = self._clock.wall_ms()
         try:
-            salvaged = open_whole(
+            self._salvaged = open_whole(
                 self._path, self._settings, now_ms, self._open_file, progress,
                 is_known=bool(self._lock.noted),
             )  # fmt: skip
         except FeishuWsError:
             self._lock.release()
             raise
+
+    def begin(self) -> None:
+        """Start the threads of a journal that is prepared, on the event loop's thread."""
+        self._loop = asyncio.get_running_loop()
         self._writer.upkeep.guard = StepGuard(self._clock)
         self._writer.start()
         self._reader.start()
         if JOURNAL_ID not in self._facts:
             self.remember(JOURNAL_ID, str(uuid.uuid4()))
         self._lock.note(self.id)
-        self._tell(salvaged)
+        self._tell(self._salvaged)
         self._observe(JournalOpened(str(self._path), self._last, self._sizes.live_bytes))
         if self._checkup is not None:
             self._checking = self._loop.create_task(self._checkup.run(), name="journal-checkup")
@@ -121,6 +131,7 @@ class SqliteJournal(Reads):
             is_examined = examine(reading, self._path)
             self._store = Store(connect_writer(self._path))
             undo.callback(self._store.close)
+            check_version(reading)  # from here on it holds the log, also that of a new file
             self._load(Store(reading))
             undo.pop_all()
         self._checkup = None if is_examined else Checkup(reading, self._ask, self._clock)
@@ -340,17 +351,9 @@ class SqliteJournal(Reads):
     def _note(self, report: Report) -> None:
         if report.sizes is not None:
             self._sizes = report.sizes
-        if report.commit_s is not None:
-            self._tally.journal_commit_duration.observe(report.commit_s)
-        for reason, count, first, last in report.dropped:
-            self._tally.events_discarded[reason] += count
-            self._observe(EventsDropped(reason, count, first, last))
-        for name, count, first, last in report.absent:
-            self._observe(ConsumerFaulted(name, Fault.CONSUMER_ABSENT, _lost(count, first, last)))
-        if report.pruned is not None:
-            self._observe(JournalPruned(*report.pruned))
-        if report.error is not None:
-            self._tally.journal_errors[report.op] += 1
+        telling.count(report, self._tally)
+        for happening in telling.happenings_of(report):
+            self._observe(happening)
         waiting_share = self._waiting_bytes / MAX_WAITING_BYTES
         self._tell(self._health.hear(report, waiting_share, self._clock.monotonic()))
 
@@ -391,7 +394,3 @@ class SqliteJournal(Reads):
             self._ended_by = Fault.INTERNAL
             detail = "the writing thread died"
             self._tell(self._health.fail(Fault.INTERNAL, detail, self._clock.monotonic()))
-
-
-def _lost(count: int, first: int, last: int) -> str:
-    return f"{count} events it had not settled made room for new ones, positions {first} to {last}"
