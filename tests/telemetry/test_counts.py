@@ -121,6 +121,14 @@ def test_a_storm_is_active_between_its_ends(counts):
     assert (counts.storm_active, counts.reconnect_storms) == (0, 1)
 
 
+def test_salvages_are_counted(counts):
+    """A damaged journal that was replaced is counted."""
+    counts.observe(
+        h.JournalSalvaged(Fault.JOURNAL_CORRUPT, "why", "/kept", 5, 6, ("bot",), 0, 1, ((2, 3),), 9)
+    )
+    assert counts.journal_salvages == 1
+
+
 def test_a_rejected_reload_shows_until_a_good_one(clock, counts):
     """The time of the last good load stays while a bad one is in the way."""
     loaded = counts.config_loaded_s

@@ -8,8 +8,12 @@ from telemetry import samples
 from feishu_ws import happenings as h
 from feishu_ws.faults import CATALOGUE, Fault, Remedy
 from feishu_ws.telemetry.facts import ActiveFault, Concern
-from feishu_ws.telemetry.health import CONSUMER_FAULT_S, FaultWatch, Heartbeats, ready
+from feishu_ws.telemetry.health import CONSUMER_FAULT_S, SALVAGE_S, FaultWatch, Heartbeats, ready
 from feishu_ws.wire.link import LinkState
+
+SALVAGED = h.JournalSalvaged(
+    Fault.JOURNAL_CORRUPT, "why", "/kept", 5, 6, ("bot",), 0, 1, ((2, 3),), 9
+)
 
 
 @pytest.fixture
@@ -94,6 +98,16 @@ def test_a_consumer_fault_fades(watch):
     watch.observe(h.ConsumerFaulted("a", Fault.CONSUMER_CONFLICT, ""), 100)
     assert shown(watch, 100 + CONSUMER_FAULT_S) != []
     assert shown(watch, 101 + CONSUMER_FAULT_S) == []
+
+
+def test_a_salvage_is_shown_for_a_day(watch):
+    """The journal is well again, so it is the daemon's last concern, and it fades by itself."""
+    watch.observe(SALVAGED, 0)
+    watch.observe(failed(0, Fault.DNS_FAILED), 1)
+    assert [f.fault for f in watch.active(5)] == [Fault.DNS_FAILED, Fault.JOURNAL_CORRUPT]
+    watch.observe(h.JournalRecovered(Fault.DISK_FULL, 3), 6)
+    assert Fault.JOURNAL_CORRUPT in {f.fault for f in watch.active(SALVAGE_S)}
+    assert Fault.JOURNAL_CORRUPT not in {f.fault for f in watch.active(SALVAGE_S + 1)}
 
 
 @pytest.mark.parametrize("ends", ["connected", "forgotten"])
