@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from feishu_ws.journal.ledger import ConsumerState, Ledger
 from feishu_ws.journal.upkeep import Upkeep
 from feishu_ws.journal.work import Apply, Letter, Owed
-from feishu_ws.model import Attempt, Filter, Span
+from feishu_ws.model import Attempt, Filter, LinkLife, Span
 
 
 def settle(name: str, positions: Iterable[int], passed: Iterable[Span] = ()) -> Apply:
@@ -163,5 +163,14 @@ def remember(key: str, value: str | None) -> Apply:
 
     def apply(owed: Owed, _: Ledger) -> None:
         owed.facts[key] = value
+
+    return apply
+
+
+def record_life(life: LinkLife) -> Apply:
+    """Keep a life of a link."""
+
+    def apply(owed: Owed, _: Ledger) -> None:
+        owed.lives.record(life)
 
     return apply

@@ -29,6 +29,8 @@ Promises (each has its test in `tests/journal/contract.py`):
    a crash.
 10. *Moved is moved.* Once `move` was answered, the consumer holds every event above
    the cursor that its filter names, whatever it had settled before, and none below.
+11. *Lives are few.* The newest `MOST_LIVES` lives of links are kept and no more. One
+   that was recorded is seen at once, and durable with the next commit that succeeds.
 
 All methods are called on the event loop's thread; nothing here blocks it.
 """
@@ -45,6 +47,7 @@ from feishu_ws.model import (
     DeadLetter,
     Event,
     Filter,
+    LinkLife,
     Outcome,
     Reading,
     Span,
@@ -52,6 +55,9 @@ from feishu_ws.model import (
 
 CONSUMERS_LOST = "consumers_lost"
 """A fact, `CURSOR UNIX_MS`: damage cost the journal consumers; where unknown ones begin, since when."""
+
+MOST_LIVES = 1000
+"""Lives of links that are kept."""
 
 Subscriber = Callable[[Sequence[Event]], None]
 
@@ -236,6 +242,17 @@ class Journal(Protocol):
 
     def remember(self, key: str, value: str | None) -> asyncio.Future[None]:
         """Store a small fact durably, or forget it (None)."""
+        ...
+
+    def record_life(self, life: LinkLife) -> None:
+        """Keep a life of a link, in place of an earlier record of it; nobody waits for it."""
+        ...
+
+    async def lives(self, since_ms: int = 0, limit: int = MOST_LIVES) -> Sequence[LinkLife]:
+        """Return the last `limit` lives that reach past `since_ms`, newest last (promise 11).
+
+        One reaches as far as its link was away after it.
+        """
         ...
 
     def reconfigure(self, settings: JournalSettings) -> None:

@@ -69,7 +69,8 @@ def examine(db: sqlite3.Connection, path: Path, budget_s: float = CHECK_S) -> bo
     if found is None:
         return False
     if found != _OK:
-        raise FeishuWsError(Fault.JOURNAL_CORRUPT, f"{path}: {found[0][0]}")
+        told = " ".join(found[0][0].split())  # SQLite writes it in several lines
+        raise FeishuWsError(Fault.JOURNAL_CORRUPT, f"{path}: {told}")
     return _read_through(db, until_s)
 
 
@@ -95,7 +96,7 @@ def _quick_check(db: sqlite3.Connection, budget_s: float) -> list[tuple[str]] | 
     try:
         return db.execute("PRAGMA quick_check(1)").fetchall()
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorname != "SQLITE_INTERRUPT":
+        if getattr(error, "sqlite_errorname", None) != "SQLITE_INTERRUPT":
             raise
         return None
     finally:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from feishu_ws.journal.contract import CONSUMERS_LOST
-from feishu_ws.journal.rows import JOURNAL_ID, MOST_POSITION, Row, Table, is_journal_id
+from feishu_ws.journal.rows import JOURNAL_ID, MOST_POSITION, REPORT, Row, Table, is_journal_id
 from feishu_ws.model import Filter
 
 DAY_MS: Final = 86_400_000
@@ -58,10 +58,6 @@ class Findings:
         self._attempts: dict[tuple[str, int], tuple[Any, ...]] = {}
         self._facts: dict[str, tuple[Trust, str]] = {}
 
-    def wants(self, table: Table, trust: Trust) -> bool:
-        """Whether a row that never changes is to be kept; stale ones of a whole table are not."""
-        return trust >= Trust.CERTAIN or table not in self.whole
-
     def take(self, row: Row, trust: Trust) -> None:
         """Take note of a row."""
         self.is_ours = self.is_ours or row.table in _EVIDENCE
@@ -71,7 +67,7 @@ class Findings:
                 self.note_position(values[0])
             case Table.DEAD:
                 self.note_position(values[2])
-            case Table.CONSUMER if self.wants(row.table, trust):
+            case Table.CONSUMER if self._is_news(row.table, trust):
                 self._take_consumer(values, trust)
             case Table.AHEAD if trust >= Trust.CERTAIN:
                 self.note_position(values[2])
@@ -79,13 +75,17 @@ class Findings:
             case Table.ATTEMPT if trust >= Trust.CERTAIN:
                 self.note_position(values[1])
                 self._attempts[values[0], values[1]] = values
-            case Table.FACT if self.wants(row.table, trust):
+            case Table.FACT if self._is_news(row.table, trust):
                 self._take_fact(row, trust)
             case Table.SEQUENCE if values[0] == Table.EVENT and trust >= Trust.CERTAIN:
                 self.sequence = values[1]
                 self.note_position(self.sequence)
             case _:
                 pass
+
+    def _is_news(self, table: Table, trust: Trust) -> bool:
+        """Whether a row may be one that was not read yet, and not an old image of one that was."""
+        return trust >= Trust.CERTAIN or table not in self.whole
 
     def note_position(self, position: int) -> None:
         """There was an event at this position."""
@@ -119,15 +119,16 @@ class Findings:
 
     # -- what goes into the new file ------------------------------------------------------
 
-    def consumers(self, declared: Mapping[str, Filter], earliest: int) -> Iterator[Row]:
+    def consumers(self, declared: Mapping[str, Filter], earliest: int, last: int) -> Iterator[Row]:
         """Return the consumers there were, and the declared ones that were lost.
 
         Args:
             declared: Who should exist, and what they want.
             earliest: Cursor in front of the first event there is: where the lost begin.
+            last: New positions begin above this one; nobody may stand beyond it.
         """
         for name, (trust, values) in self._consumers.items():
-            cursor = earliest if trust is Trust.SCARRED else min(values[2], self.highest)
+            cursor = earliest if trust is Trust.SCARRED else min(values[2], last)
             yield Row(Table.CONSUMER, (name, values[1], cursor, *values[3:]))
         if Table.CONSUMER not in self.whole:
             for name in declared.keys() - self._consumers.keys():
@@ -146,7 +147,7 @@ class Findings:
 
     def facts(self, earliest: int, now_ms: int) -> Iterator[Row]:
         """Return the facts, and where consumers begin whose row was lost."""
-        facts = {key: value for key, (_, value) in self._facts.items()}
+        facts = {key: value for key, (_, value) in self._facts.items() if key != REPORT}
         if Table.CONSUMER not in self.whole:
             facts[CONSUMERS_LOST] = f"{earliest} {now_ms}"
         for fact in facts.items():

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from feishu_ws.clock import Clock
-from feishu_ws.journal.contract import JournalFacts, JournalSettings, Subscriber
+from feishu_ws.journal.contract import MOST_LIVES, JournalFacts, JournalSettings, Subscriber
 from feishu_ws.journal.ledger import ConsumerState, Ledger
+from feishu_ws.journal.lives import Lives
 from feishu_ws.journal.retention import HOUR_MS
 from feishu_ws.model import (
     Attempt,
@@ -19,6 +20,7 @@ from feishu_ws.model import (
     DeadLetter,
     Event,
     Filter,
+    LinkLife,
     Outcome,
     Reading,
     Span,
@@ -40,6 +42,7 @@ class MemoryJournal:
         self._seen: dict[bytes, int] = {}
         self._facts: dict[str, str] = {}
         self._ledger = Ledger()
+        self._lives = Lives()
         self._subscribers: list[Subscriber] = []
         self.dead: list[tuple[str, int, str, Attempt]] = []
         self._died_ms: dict[tuple[str, int], int] = {}
@@ -282,6 +285,14 @@ class MemoryJournal:
         if value is not None:
             self._facts[key] = value
         return _done(None)
+
+    def record_life(self, life: LinkLife) -> None:
+        """Keep a life of a link, in place of an earlier record of it."""
+        self._lives.record(life)
+
+    async def lives(self, since_ms: int = 0, limit: int = MOST_LIVES) -> list[LinkLife]:
+        """Return the last `limit` lives that reach past `since_ms`, newest last."""
+        return self._lives.newest(since_ms, limit)
 
     def reconfigure(self, settings: JournalSettings) -> None:
         """Apply changed settings."""

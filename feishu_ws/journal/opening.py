@@ -4,9 +4,12 @@ A damaged one is never opened for writing. What cannot be told from another prog
 file is refused and not touched; everything else ends in a journal that works.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+
+import msgspec
 
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import JournalSalvaged
@@ -14,7 +17,8 @@ from feishu_ws.journal.contract import JournalSettings
 from feishu_ws.journal.examine import find_damage
 from feishu_ws.journal.file import explain, explain_os
 from feishu_ws.journal.image import Image, Progress
-from feishu_ws.journal.replace import go_on, making, replace
+from feishu_ws.journal.replace import choose, go_on, kept_at, making, replace, unmark
+from feishu_ws.journal.rows import REPORT
 from feishu_ws.journal.schema import NoJournalError
 
 
@@ -26,8 +30,8 @@ def open_whole(
     progress: Progress,
     *,
     is_known: bool,
-) -> JournalSalvaged | None:
-    """Open a journal; return what was salvaged if it was damaged, None if it was not.
+) -> None:
+    """Open a journal, after a salvage if it is damaged; `take_report` says what became of it.
 
     Args:
         path: Where it lies.
@@ -54,10 +58,24 @@ def open_whole(
                 raise
             damage = error.detail
         else:
-            return None
-    salvaged = _salvage(path, damage, settings, now_ms, progress, is_known=is_known)
+            with contextlib.suppress(OSError):
+                unmark(path)  # of a file that was taken away
+            return
+    _salvage(path, damage, settings, now_ms, progress, is_known=is_known)
     _open(path, open_file)
-    return salvaged
+
+
+def take_report(facts: dict[str, str]) -> JournalSalvaged | None:
+    """Take out of the facts what a salvage has left to be told, None if nothing is.
+
+    It is among them until somebody was told, so that no crash keeps it from being told.
+    """
+    report = facts.pop(REPORT, None)
+    if report is None:
+        return None
+    with contextlib.suppress(msgspec.DecodeError):  # damaged in its turn
+        return msgspec.json.decode(report, type=JournalSalvaged)
+    return None
 
 
 def _open(path: Path, open_file: Callable[[], None]) -> None:
@@ -65,6 +83,8 @@ def _open(path: Path, open_file: Callable[[], None]) -> None:
         open_file()
     except sqlite3.Error as error:
         raise explain(error, path) from error
+    except UnicodeDecodeError as error:  # Python cannot read what SQLite says of a damaged schema
+        raise FeishuWsError(Fault.JOURNAL_CORRUPT, f"the schema of {path} is damaged") from error
 
 
 def _salvage(
@@ -75,7 +95,7 @@ def _salvage(
     progress: Progress,
     *,
     is_known: bool,
-) -> JournalSalvaged:
+) -> None:
     """Put a new journal with all that can be read in the place of a damaged one.
 
     Raises:
@@ -84,18 +104,21 @@ def _salvage(
     """
     from feishu_ws.journal.salvage import NothingFoundError, salvage  # seldom needed
 
+    at_s = choose(path, now_ms)
     try:
         with Image(path) as image:
-            found = salvage(
+            salvage(
                 image,
                 making(path),
                 declared=settings.declared or {},
                 dedupe_hours=settings.dedupe_hours,
                 now_ms=now_ms,
                 progress=progress,
+                detail=damage,
+                kept=kept_at(path, at_s),
                 is_known=is_known and image.is_empty,
             )
-        kept = replace(path, now_ms)
+        replace(path, at_s)
     except NothingFoundError as error:
         raise NoJournalError(path, damage) from error
     except sqlite3.Error as error:
@@ -105,15 +128,3 @@ def _salvage(
         ) from error
     except OSError as error:
         raise explain_os(error, f"no salvage of {path} ({damage})") from error
-    return JournalSalvaged(
-        fault=Fault.JOURNAL_CORRUPT,
-        detail=damage,
-        kept=str(kept),
-        events=found.events,
-        keys=found.keys,
-        consumers=found.consumers,
-        damaged_events=found.damaged,
-        unreadable_pages=found.unreadable,
-        lost=found.lost,
-        last=found.last,
-    )

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
+from feishu_ws.journal.contract import MOST_LIVES
 from feishu_ws.journal.ledger import ConsumerState
+from feishu_ws.journal.lives import Lives
 from feishu_ws.journal.retention import STEP_ROWS
 from feishu_ws.journal.store import Store
-from feishu_ws.model import ConsumerRecord, DeadLetter, Reading
+from feishu_ws.model import ConsumerRecord, DeadLetter, LinkLife, Reading
 
 _T = TypeVar("_T")
 
@@ -23,6 +25,7 @@ class Reads(ABC):
     _read_store: Store
     _records: dict[str, ConsumerRecord]
     _last: int
+    _lives: Lives
 
     @abstractmethod
     async def _ask(self, function: Callable[[], _T]) -> _T:
@@ -81,3 +84,7 @@ class Reads(ABC):
     async def dead_counts(self) -> Mapping[str, int]:
         """Return how many dead letters each consumer has, forgotten ones included."""
         return await self._ask(self._read_store.dead_counts)
+
+    async def lives(self, since_ms: int = 0, limit: int = MOST_LIVES) -> Sequence[LinkLife]:
+        """Return the last `limit` lives that reach past `since_ms`, newest last."""
+        return self._lives.newest(since_ms, limit)

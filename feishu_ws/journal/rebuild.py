@@ -31,15 +31,17 @@ _INSERT: Final = {
     Table.EVENT: "INSERT OR IGNORE INTO event VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
     Table.SEEN: "INSERT OR IGNORE INTO seen VALUES (?,?,?)",
     Table.DEAD: "INSERT OR IGNORE INTO dead VALUES (?,?,?,?,?,?,?)",
+    Table.LIFE: "INSERT OR IGNORE INTO life VALUES (?,?,?,?)",
     Table.CONSUMER: "INSERT INTO consumer VALUES (?,?,?,?,?)",
     Table.AHEAD: "INSERT INTO ahead VALUES (?,?,?)",
     Table.ATTEMPT: "INSERT INTO attempt VALUES (?,?,?,?,?)",
     Table.FACT: "INSERT INTO fact VALUES (?,?)",
-    # A key that only the index has is about as old as the one before it.
-    Table.KEY: "INSERT OR IGNORE INTO seen SELECT ?2, ?1, coalesce("
-    "(SELECT seen_ms FROM seen WHERE id < ?2 ORDER BY id DESC LIMIT 1), "
-    "(SELECT max(received_ms) FROM event), 0)",
 }
+_INSERT_KEY: Final = """
+INSERT OR IGNORE INTO seen
+SELECT iif(EXISTS (SELECT 1 FROM seen WHERE id = ?2), NULL, ?2), ?1,
+  coalesce((SELECT seen_ms FROM seen WHERE id < ?2 ORDER BY id DESC LIMIT 1), ?3)
+"""
 
 
 class Rebuild:
@@ -132,6 +134,16 @@ class Rebuild:
             if len(found) >= KEYS_AT_ONCE:
                 self._add_keys(found)
         self._add_keys(found)
+
+    def add_keys_of_index(self, rows: Iterable[Row], else_ms: int) -> None:
+        """Add keys that only the index has, each about as old as the one before it.
+
+        Args:
+            rows: Of the index.
+            else_ms: How old those are that nothing was before.
+        """
+        self._flush()
+        self._db.executemany(_INSERT_KEY, ((*row.values, else_ms) for row in rows))
 
     def _add_keys(self, keys: list[tuple[bytes, int]]) -> None:
         self._db.executemany("INSERT OR IGNORE INTO seen (key, seen_ms) VALUES (?,?)", keys)

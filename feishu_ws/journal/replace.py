@@ -75,20 +75,36 @@ def unmark(path: Path) -> None:
 # -- the exchange -------------------------------------------------------------------------
 
 
-def replace(path: Path, now_ms: int) -> Path:
-    """Put the file that was made in the place of the damaged one; return where that is kept.
+def choose(path: Path, now_ms: int) -> int:
+    """Return the time, in seconds, after which a damaged file can be named now."""
+    at_s = now_ms // _MS
+    while kept_at(path, at_s).exists():
+        at_s += 1
+    return at_s
+
+
+def kept_at(path: Path, at_s: float) -> Path:
+    """Return where a damaged file is kept: beside its old place, with a time."""
+    stamp = datetime.fromtimestamp(at_s, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return _beside(path, _KEPT + stamp)
+
+
+def replace(path: Path, at_s: int) -> None:
+    """Put the file that was made in the place of the damaged one.
+
+    Args:
+        path: Where that is.
+        at_s: What the damaged one is named after, as `choose` says.
 
     Raises:
         OSError: As the disk answers; `go_on` does the rest at the next start.
     """
-    made, now_s = making(path), now_ms // _MS
-    while _kept(path, now_s).exists():
-        now_s += 1
-    os.utime(made, (now_s, now_s))  # what the damaged one is named after, also after a crash
+    made = making(path)
+    os.utime(made, (at_s, at_s))  # where the damaged one goes is known after a crash too
     sync(made)
     made.rename(_beside(path, _READY))
     sync(path.parent)
-    return _exchange(path)
+    _exchange(path)
 
 
 def go_on(path: Path) -> None:
@@ -103,9 +119,9 @@ def go_on(path: Path) -> None:
         _beside(making(path), suffix).unlink(missing_ok=True)
 
 
-def _exchange(path: Path) -> Path:
+def _exchange(path: Path) -> None:
     ready = _beside(path, _READY)
-    kept = _kept(path, ready.stat().st_mtime)
+    kept = kept_at(path, ready.stat().st_mtime)
     for suffix in _SET:
         old = _beside(path, suffix)
         if old.exists():
@@ -115,13 +131,6 @@ def _exchange(path: Path) -> Path:
     sync(path.parent)
     ready.rename(path)
     sync(path.parent)
-    return kept
-
-
-def _kept(path: Path, at_s: float) -> Path:
-    """Return where the damaged file goes: beside its old place, with a time."""
-    stamp = datetime.fromtimestamp(at_s, UTC).strftime("%Y%m%dT%H%M%SZ")
-    return _beside(path, _KEPT + stamp)
 
 
 def _unused(path: Path) -> Path:

@@ -24,6 +24,9 @@ from feishu_ws.wire.native import is_consumer_name
 JOURNAL_ID: Final = "journal_id"
 """The fact that names a journal."""
 
+REPORT: Final = "salvage_report"
+"""The fact that says what a salvage did, until somebody was told."""
+
 MOST_POSITION: Final = 2**52  # JSON's numbers are exact up to 2**53, and there is more to come
 _MOST_CURSOR: Final = 2**62  # a consumer may have asked to start anywhere
 _MOST_MS: Final = 4_102_444_800_000  # the year 2100
@@ -45,6 +48,7 @@ class Table(StrEnum):
     ATTEMPT = "attempt"
     DEAD = "dead"
     FACT = "fact"
+    LIFE = "life"
     SEQUENCE = "sqlite_sequence"
     SCHEMA = "sqlite_schema"
     KEY = "sqlite_autoindex_seen_1"
@@ -167,6 +171,14 @@ def _filter(value: bytes) -> bool:
     return True
 
 
+def _json(value: bytes) -> bool:
+    """Whether it is an object; what is in it may be a newer program's."""
+    try:
+        return len(value) <= _LONGEST_TEXT and isinstance(msgspec.json.decode(value), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
 def _bool(value: int) -> bool:
     return value in {0, 1}
 
@@ -198,6 +210,7 @@ _SHAPES: Final[dict[tuple[bool, str], tuple[Table, tuple[_Check, ...]]]] = {
     (True, "ti"): (Table.SEQUENCE, (_word, _cursor)),
     (True, "tttit"): (Table.SCHEMA, (_word, _word, _word, _count, _any)),
     (True, "tttin"): (Table.SCHEMA, (_word, _word, _word, _count, _any)),
+    (True, "niib"): (Table.LIFE, (_position, _count, _ms, _json)),
     (False, "tbiii"): (Table.CONSUMER, (_name, _filter, _cursor, _bool, _ms)),
     (False, "tii"): (Table.AHEAD, (_name, _position, _position)),
     (False, "tiiit"): (Table.ATTEMPT, (_name, _position, _count, _ms, _note)),
@@ -206,7 +219,7 @@ _SHAPES: Final[dict[tuple[bool, str], tuple[Table, tuple[_Check, ...]]]] = {
 }
 """By whether there is a rowid, and the columns' types: null, int, text, blob."""
 
-_BY_ROWID: Final = frozenset({Table.EVENT, Table.SEEN, Table.DEAD})
+_BY_ROWID: Final = frozenset({Table.EVENT, Table.SEEN, Table.DEAD, Table.LIFE})
 """Whose first column is the rowid, and null in the record."""
 
 

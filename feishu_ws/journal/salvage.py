@@ -14,16 +14,19 @@ whatever is in it. Nothing in the old file's place changes here; `replace.py` do
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from feishu_ws.faults import Fault
+from feishu_ws.happenings import JournalSalvaged
 from feishu_ws.journal.findings import Findings, Trust
 from feishu_ws.journal.image import Image, Liveness, Progress
 from feishu_ws.journal.pages import Kind
 from feishu_ws.journal.rebuild import Rebuild
 from feishu_ws.journal.retention import HOUR_MS
-from feishu_ws.journal.rows import Row, Table, mend
+from feishu_ws.journal.rows import REPORT, Row, Table, mend
 from feishu_ws.journal.schema import APPLICATION_ID, Origin, origin_of
 from feishu_ws.journal.tree import (
     HIGHEST,
@@ -41,27 +44,7 @@ from feishu_ws.model import Filter, Span
 TELL_EVERY: Final = 1024  # pages; some 50 ms
 MOST_LOST: Final = 16  # spans that are told one by one
 _SCHEMA_ROOT: Final = 1
-_STREAMED: Final = frozenset({Table.EVENT, Table.SEEN, Table.DEAD})  # too many for memory
-
-
-@dataclass(frozen=True, slots=True)
-class Salvaged:
-    """What was carried over.
-
-    Attributes:
-        last: Positions go on above this one.
-        lost: Spans of positions that are gone, as far as it is known, `MOST_LOST` at most.
-        unreadable: Pages of which nothing or not everything could be read.
-        damaged: Events whose payload is no longer what it was.
-    """
-
-    events: int
-    keys: int
-    consumers: tuple[str, ...]
-    last: int
-    lost: tuple[Span, ...]
-    unreadable: int
-    damaged: int
+_STREAMED: Final = frozenset({Table.EVENT, Table.SEEN, Table.DEAD, Table.LIFE})  # as they come
 
 
 class NothingFoundError(Exception):
@@ -76,8 +59,10 @@ def salvage(
     dedupe_hours: float,
     now_ms: int,
     progress: Progress,
+    detail: str,
+    kept: Path,
     is_known: bool = False,
-) -> Salvaged:
+) -> JournalSalvaged:
     """Fill a new file at `target` with what a damaged journal holds.
 
     Args:
@@ -87,6 +72,8 @@ def salvage(
         dedupe_hours: How long keys are of use.
         now_ms: The wall clock.
         progress: Told how far it is.
+        detail: What is damaged; for the report,
+        kept: like this: where the damaged file will be. The new file holds it until it is told.
         is_known: It was a journal, though nothing is left of it.
 
     Raises:
@@ -99,7 +86,11 @@ def salvage(
         with new:
             search = _Search(image, new, progress)
             search.run(is_known=is_known)
-            return search.finish(declared, dedupe_hours, now_ms)
+            search.complete(declared, dedupe_hours, now_ms)
+            report = search.report(detail, str(kept))
+            new.add(Row(Table.FACT, (REPORT, msgspec.json.encode(report).decode())))
+            new.finish(report.last)
+            return report
     except BaseException:
         new.discard()
         raise
@@ -121,6 +112,8 @@ class _Search:
         self._unreadable = 0
         self._damaged = 0
         self._pages_read = 0
+        self._last = 0
+        self._consumers: tuple[str, ...] = ()
 
     def run(self, *, is_known: bool) -> None:
         """Find everything there is to find.
@@ -134,11 +127,6 @@ class _Search:
         self._look_at_the_rest()
         for number in self._scarred:
             self._take_all(self._content(number).rows, Trust.SCARRED)
-        if Table.SEEN not in self._findings.whole:
-            for number in self._key_pages:
-                self._new.add_all(
-                    row for row in self._content(number).rows if row.table is Table.KEY
-                )
         self._look_behind_the_log()
         if not (is_known or self._findings.is_ours):
             raise NothingFoundError
@@ -157,7 +145,7 @@ class _Search:
     def _take_all(self, rows: Iterable[Row], trust: Trust) -> None:
         for row in rows:
             self._findings.take(row, trust)
-            if row.table in _STREAMED and self._findings.wants(row.table, trust):
+            if row.table in _STREAMED:
                 self._new.add(self._mended(row) if row.table is Table.EVENT else row)
 
     def _mended(self, event: Row) -> Row:
@@ -271,31 +259,39 @@ class _Search:
 
     # -- the end --------------------------------------------------------------------------
 
-    def finish(self, declared: Mapping[str, Filter], dedupe_hours: float, now_ms: int) -> Salvaged:
-        """Add what depends on all that was found, and make the new file durable."""
+    def complete(self, declared: Mapping[str, Filter], dedupe_hours: float, now_ms: int) -> None:
+        """Add what depends on all that was found."""
         new, findings = self._new, self._findings
         first, newest = new.span()
         newest_ms = new.received_ms(newest) if newest else 0
         if Table.SEEN not in findings.whole or self._image.wal.strays:
             new.add_keys_of_events(min(newest_ms, now_ms) - round(dedupe_hours * HOUR_MS))
+            for number in self._key_pages:
+                rows = (row for row in self._content(number).rows if row.table is Table.KEY)
+                new.add_keys_of_index(rows, now_ms)
         earliest = max(first - 1, 0)
-        consumers = list(findings.consumers(declared, earliest))
+        self._last = findings.last_position(newest_ms, now_ms)
+        consumers = list(findings.consumers(declared, earliest, self._last))
+        self._consumers = tuple(row.values[0] for row in consumers)
         new.add_all(consumers)
         new.add_all(findings.progress(consumers))
         new.add_all(findings.facts(earliest, now_ms))
         new.drop_orphans()
-        last = findings.last_position(newest_ms, now_ms)
-        salvaged = Salvaged(
-            events=new.count(Table.EVENT),
-            keys=new.count(Table.SEEN),
-            consumers=tuple(row.values[0] for row in consumers),
-            last=last,
+
+    def report(self, detail: str, kept: str) -> JournalSalvaged:
+        """Return what there is to tell."""
+        return JournalSalvaged(
+            fault=Fault.JOURNAL_CORRUPT,
+            detail=detail,
+            kept=kept,
+            events=self._new.count(Table.EVENT),
+            keys=self._new.count(Table.SEEN),
+            consumers=self._consumers,
+            damaged_events=self._damaged,
+            unreadable_pages=self._unreadable,
             lost=tuple(self._lost()),
-            unreadable=self._unreadable,
-            damaged=self._damaged,
+            last=self._last,
         )
-        new.finish(last)
-        return salvaged
 
     def _lost(self) -> list[Span]:
         """Return spans of positions that are gone, as far as the trees told."""

@@ -9,6 +9,7 @@ transaction; a file from a newer version is refused and not touched.
     attempt   deliveries with counted attempts
     dead      dead letters; the event row stays while one names it
     fact      small facts: the journal's id, whether the credentials ever worked
+    life      lives of links, oldest first by id; `record` is JSON (since version 2)
 """
 
 import sqlite3
@@ -76,14 +77,27 @@ CREATE TABLE fact (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_VERSION_1,)
+_VERSION_2: Final = """
+CREATE TABLE life (
+  id INTEGER PRIMARY KEY,
+  link INTEGER NOT NULL,
+  ended_ms INTEGER NOT NULL,
+  record BLOB NOT NULL,
+  UNIQUE (link, ended_ms)
+);
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_VERSION_1, _VERSION_2)
 """`MIGRATIONS[n]` turns version n into version n + 1."""
 
 VERSION: Final = len(MIGRATIONS)
 APPLICATION_ID: Final = int.from_bytes(b"FsWs", "big")
 """`PRAGMA application_id` of new files; that of older ones is 0."""
 
-_NAMES: Final = frozenset({"event", "seen", "consumer", "ahead", "attempt", "dead", "fact"})
+_FIRST_NAMES: Final = frozenset(
+    {"event", "seen", "consumer", "ahead", "attempt", "dead", "fact"}
+)  # of version 1
+_NAMES: Final = _FIRST_NAMES | {"life"}
 _ENOUGH_NAMES: Final = 4  # others may have a table of such a name too, but not of so many
 _SQLITES_OWN: Final = "sqlite_"
 _SHOWN_NAMES: Final = 5
@@ -148,9 +162,10 @@ def check_tables(connection: sqlite3.Connection, path: Path) -> None:
         raise NoJournalError(path, f"it has tables of another program ({shown})")
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     version = check_version(connection)
-    is_whole = names >= _NAMES if version else not names
+    needed = _NAMES if version > 1 else _FIRST_NAMES
+    is_whole = names >= needed if version else not names
     if not is_whole or mark not in ({0, APPLICATION_ID} if version else {0}):
-        missing = ", ".join(sorted(_NAMES - names)) or "none"
+        missing = ", ".join(sorted(needed - names)) or "none"
         detail = f"{path} has schema version {version}, application id {mark} and lacks tables: {missing}"
         raise FeishuWsError(Fault.JOURNAL_CORRUPT, detail)
 

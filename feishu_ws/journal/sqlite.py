@@ -15,11 +15,7 @@ from typing import Final, TypeVar
 
 from feishu_ws.clock import Clock, StepGuard
 from feishu_ws.faults import Fault, FeishuWsError
-from feishu_ws.happenings import (
-    Happening,
-    JournalOpened,
-    Observer,
-)
+from feishu_ws.happenings import Happening, JournalOpened, Observer
 from feishu_ws.journal import changes, telling
 from feishu_ws.journal.checkup import Checkup
 from feishu_ws.journal.contract import JournalFacts, JournalSettings, Subscriber
@@ -28,16 +24,17 @@ from feishu_ws.journal.file import connect_reader, connect_writer, explain, make
 from feishu_ws.journal.health import Health
 from feishu_ws.journal.image import Progress
 from feishu_ws.journal.ledger import Ledger
+from feishu_ws.journal.lives import Lives
 from feishu_ws.journal.lock import JournalLock
-from feishu_ws.journal.opening import open_whole
+from feishu_ws.journal.opening import open_whole, take_report
 from feishu_ws.journal.reader import ReaderThread
 from feishu_ws.journal.reads import Reads
-from feishu_ws.journal.rows import JOURNAL_ID
+from feishu_ws.journal.rows import JOURNAL_ID, REPORT
 from feishu_ws.journal.schema import check_version
 from feishu_ws.journal.store import Store
 from feishu_ws.journal.work import Append, Apply, Change, Letter, Owed, Report
 from feishu_ws.journal.writer import Writer
-from feishu_ws.model import Attempt, ConsumerRecord, Event, Filter, Outcome, Span, Verdict
+from feishu_ws.model import Attempt, ConsumerRecord, Event, Filter, LinkLife, Outcome, Span, Verdict
 from feishu_ws.tally import Tally
 
 _T = TypeVar("_T")
@@ -72,7 +69,6 @@ class SqliteJournal(Reads):
         self._ended_by: Fault | None = None
         self._ended = asyncio.Event()
         self._checking: asyncio.Task[None] | None = None
-        self._salvaged: Happening | None = None
 
     def open(self, progress: Progress = lambda *_: None) -> None:
         """Prepare and begin, on the event loop's thread, which stands still meanwhile.
@@ -99,7 +95,7 @@ class SqliteJournal(Reads):
         self._lock.acquire()
         now_ms = self._clock.wall_ms()
         try:
-            self._salvaged = open_whole(
+            open_whole(
                 self._path, self._settings, now_ms, self._open_file, progress,
                 is_known=bool(self._lock.noted),
             )  # fmt: skip
@@ -116,7 +112,9 @@ class SqliteJournal(Reads):
         if JOURNAL_ID not in self._facts:
             self.remember(JOURNAL_ID, str(uuid.uuid4()))
         self._lock.note(self.id)
-        self._tell(self._salvaged)
+        if REPORT in self._facts:
+            self._tell(take_report(self._facts))
+            self.remember(REPORT, None)
         self._observe(JournalOpened(str(self._path), self._last, self._sizes.live_bytes))
         if self._checkup is not None:
             self._checking = self._loop.create_task(self._checkup.run(), name="journal-checkup")
@@ -143,6 +141,7 @@ class SqliteJournal(Reads):
         )
         self._reader = ReaderThread(read_store.close)
         self._facts = self._store.load_facts()
+        self._lives = Lives(self._store.lives.load())
         self._sizes = self._writer.sizes()
         self._last = self._writer.last
         self._writer.apply_first(Change(self._declare(self._settings)))
@@ -271,6 +270,11 @@ class SqliteJournal(Reads):
         if value is not None:
             self._facts[key] = value
         return self._change(changes.remember(key, value), None)
+
+    def record_life(self, life: LinkLife) -> None:
+        """Keep a life of a link, in place of an earlier record; nobody waits for it."""
+        self._lives.record(life)
+        self._writer.put(Change(changes.record_life(life)))
 
     def reconfigure(self, settings: JournalSettings) -> None:
         """Apply changed settings from the next step on."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from feishu_ws.journal.ledger import ConsumerState
+from feishu_ws.journal.lives import LifeTable
 from feishu_ws.model import Attempt, DeadLetter, Envelope, Event, Filter, Form, Span
 
 _ROWS_AT_ONCE: Final = (32, 8, 1)  # one statement, one release of the interpreter lock
@@ -98,6 +99,7 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self.lives = LifeTable(connection)
 
     def close(self) -> None:
         """Close the connection."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from feishu_ws.faults import FeishuWsError
 from feishu_ws.journal.ledger import Ledger
+from feishu_ws.journal.lives import Lives
 from feishu_ws.model import Attempt, ConsumerRecord, Event, Outcome
 
 Answer = Callable[[Outcome], None]
@@ -44,6 +45,7 @@ class Owed:
         dead: New dead letters, as (reason, attempt, when it died).
         raised: Dead letters that are none any more; removed before `dead` is written.
         facts: Values by key, None for one that is to be forgotten.
+        lives: Of links; bounded as those on disk are.
     """
 
     consumers: set[str] = field(default_factory=set)
@@ -51,12 +53,12 @@ class Owed:
     dead: dict[Letter, tuple[str, Attempt, int]] = field(default_factory=dict)
     raised: set[Letter] = field(default_factory=set)
     facts: dict[str, str | None] = field(default_factory=dict)
+    lives: Lives = field(default_factory=Lives)
     done: list[Callable[[], None]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(
-            self.consumers or self.forgotten or self.dead or self.raised or self.facts or self.done
-        )
+        state = (self.consumers, self.forgotten, self.dead, self.raised, self.facts, self.lives)
+        return any(state) or bool(self.done)
 
     def bury(self, letter: Letter, reason: str, attempt: Attempt, died_ms: int) -> None:
         """A dead letter is to be written."""

@@ -265,6 +265,7 @@ class Writer(threading.Thread):
             self._store.add_dead(name, position, reason, attempt, died_ms)
         for key, value in owed.facts.items():
             self._store.save_fact(key, value)
+        self._store.lives.save(owed.lives.values())
 
     def _write_consumer(self, state: ConsumerState) -> None:
         saved = self._saved.get(state.name)

@@ -8,7 +8,18 @@ import hashlib
 
 from support import eventually
 
-from feishu_ws.model import Attempt, Envelope, Event, Filter, Form, Outcome, Verdict
+from feishu_ws.faults import Fault
+from feishu_ws.journal.contract import MOST_LIVES
+from feishu_ws.model import (
+    Attempt,
+    Envelope,
+    Event,
+    Filter,
+    Form,
+    LinkLife,
+    Outcome,
+    Verdict,
+)
 
 NOW_MS = 1_774_004_591_415
 
@@ -352,3 +363,23 @@ class JournalContract:
     async def test_stored_is_answered_with_an_outcome(self, journal):
         """The outcome of a first append is STORED with its position and no fault."""
         assert await append(journal, make_event("a")) == Outcome(Verdict.STORED, 1)
+
+    async def test_a_life_is_seen_at_once(self, journal):
+        """A record takes the place of an earlier one of the same life; the newest is last."""
+        lives = [LinkLife(link, 1, Fault.CONNECTION_LOST, 5.0) for link in (0, 1)]
+        for life in lives:
+            journal.record_life(life)
+        back = LinkLife(0, 1, Fault.CONNECTION_LOST, 5.0, back_ms=7)
+        journal.record_life(back)
+
+        assert list(await journal.lives()) == [back, lives[1]]
+        assert list(await journal.lives(limit=1)) == [lives[1]]
+        assert list(await journal.lives(since_ms=8)) == [lives[1]]
+
+    async def test_lives_are_bounded(self, journal):
+        """The oldest go when there are more than `MOST_LIVES`."""
+        for n in range(MOST_LIVES + 3):
+            journal.record_life(LinkLife(0, n, Fault.CONNECTION_LOST, 5.0, back_ms=n))
+        found = await journal.lives()
+
+        assert [life.ended_ms for life in found] == list(range(3, MOST_LIVES + 3))

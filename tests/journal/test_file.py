@@ -8,7 +8,15 @@ import pytest
 
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.journal import file
-from feishu_ws.journal.file import connect_reader, connect_writer, explain, free_bytes, make_private
+from feishu_ws.journal.file import (
+    connect_reader,
+    connect_writer,
+    explain,
+    explain_os,
+    free_bytes,
+    make_private,
+    sync,
+)
 
 
 def sqlite_error(name):
@@ -151,6 +159,53 @@ def test_looking_into_an_error_leaves_nothing_behind(path):
     explain(sqlite_error("SQLITE_IOERR"), path)
 
     assert set(modes(path)) == {"", "-wal", "-shm"}
+
+
+def test_a_text_that_is_none(path):
+    """A text that is not UTF-8 is damage, and what it says is told to nobody."""
+    connection = connect_writer(path)
+    connection.execute("INSERT INTO fact VALUES ('a', cast(x'ff414243' AS TEXT))")
+    with pytest.raises(sqlite3.OperationalError) as failed:
+        connection.execute("SELECT value FROM fact").fetchall()
+    connection.close()
+    explained = explain(failed.value, path)
+
+    assert explained.fault is Fault.JOURNAL_CORRUPT
+    assert "ABC" in str(failed.value)
+    assert "ABC" not in explained.detail
+
+
+@pytest.mark.parametrize(
+    ("number", "fault"),
+    [
+        (errno.EROFS, Fault.JOURNAL_READ_ONLY),
+        (errno.ENOSPC, Fault.DISK_FULL),
+        (errno.EDQUOT, Fault.DISK_FULL),
+        (errno.EACCES, Fault.JOURNAL_IO),
+    ],
+)
+def test_what_an_error_of_the_system_means(number, fault):
+    """Errors of the system are named like those of SQLite, with what could not be done."""
+    explained = explain_os(OSError(number, os.strerror(number)), "cannot do this")
+
+    assert explained.fault is fault
+    assert explained.detail == f"cannot do this: {os.strerror(number)}"
+
+
+def test_another_programs_file(tmp_path):
+    """A reader refuses a file whose tables are another program's."""
+    other = sqlite3.connect(tmp_path / "other.db")
+    other.execute("CREATE TABLE calendar (id INTEGER)")
+    other.close()
+    with pytest.raises(FeishuWsError, match="calendar"):
+        connect_reader(tmp_path / "other.db")
+
+
+def test_what_is_synced(tmp_path):
+    """Files and directories can be made durable; one that is not there is an error."""
+    sync(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        sync(tmp_path / "nothing")
 
 
 def test_free_bytes(tmp_path):

@@ -37,10 +37,10 @@ def findings(*taken, whole=()):
     return found
 
 
-def cursors(found, declared=(), earliest=0):
+def cursors(found, declared=(), earliest=0, last=1000):
     """Return the cursors of the new file by name."""
     wanted = {name: Filter() for name in declared}
-    return {row.values[0]: row.values[2] for row in found.consumers(wanted, earliest)}
+    return {row.values[0]: row.values[2] for row in found.consumers(wanted, earliest, last)}
 
 
 # -- consumers ----------------------------------------------------------------------------
@@ -67,19 +67,11 @@ def test_several_images_of_a_consumer(images, cursor):
     assert cursors(found, earliest=2) == {"bot": cursor}
 
 
-def test_a_cursor_beyond_the_last_event():
-    """A cursor beyond all positions there is a trace of is no reason to miss new events."""
+def test_a_cursor_beyond_all_positions():
+    """A cursor beyond where new positions begin is no reason to miss new events."""
     found = findings((event(100), Trust.REACHED), (consumer(cursor=2**40), Trust.REACHED))
 
-    assert cursors(found) == {"bot": 100}
-
-
-def test_a_cursor_at_the_last_position():
-    """With all events pruned the counter says how far cursors may be."""
-    sequence = Row(Table.SEQUENCE, ("event", 70))
-    found = findings((sequence, Trust.REACHED), (consumer(cursor=70), Trust.REACHED))
-
-    assert cursors(found) == {"bot": 70}
+    assert cursors(found, last=500) == {"bot": 500}
 
 
 def test_a_whole_table_has_all_there_is():
@@ -94,7 +86,7 @@ def test_declared_consumers_that_are_lost():
     """A declared consumer whose row is gone begins with the first event, as what it is declared."""
     found = findings((event(100), Trust.REACHED), (consumer(), Trust.REACHED))
     lost = Filter(("x",), ("oc",), ignore_own=True)
-    rows = list(found.consumers({"bot": Filter(), "lost": lost}, 41))
+    rows = list(found.consumers({"bot": Filter(), "lost": lost}, 41, 1000))
 
     assert rows[0] == Row(Table.CONSUMER, ("bot", WANTED, 5, 0, NOW_MS))
     assert rows[1].values[2:] == (41, 1, 0)

@@ -74,6 +74,24 @@ def test_an_owner_without_a_name(tmp_path, left):
     first.release()
 
 
+def test_a_word_for_the_next_owner(tmp_path):
+    """What an owner notes is there for the next one, and for the one after that."""
+    lock = JournalLock(tmp_path / "journal.db")
+    lock.note("nobody holds it")
+    lock.acquire()
+    first = lock.noted
+    lock.note("45e0a1de")
+    lock.release()
+    noted = []
+    for _ in range(2):
+        lock = JournalLock(tmp_path / "journal.db")
+        lock.acquire()
+        noted.append(lock.noted)
+        lock.release()
+
+    assert (first, noted) == ("", ["45e0a1de", "45e0a1de"])
+
+
 def test_the_lock_is_private(tmp_path):
     """Only its owner can open the file."""
     lock = JournalLock(tmp_path / "journal.db")

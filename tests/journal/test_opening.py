@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import sqlite3
 
@@ -15,11 +16,14 @@ from support import eventually
 from feishu_ws.clock import ManualClock
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import JournalOpened, JournalSalvaged
+from feishu_ws.journal import lock as lock_module
 from feishu_ws.journal import rebuild, salvage
 from feishu_ws.journal import replace as replace_module
 from feishu_ws.journal.contract import CONSUMERS_LOST, JournalSettings
 from feishu_ws.journal.findings import DAY_MS, FIRST_MS, LOG_GAP, MOST_PER_MS
+from feishu_ws.journal.opening import take_report
 from feishu_ws.journal.replace import mark
+from feishu_ws.journal.rows import REPORT
 from feishu_ws.journal.sqlite import SqliteJournal
 from feishu_ws.model import Filter
 from feishu_ws.tally import Tally
@@ -39,13 +43,6 @@ def closed(tmp_path_factory):
     return asyncio.run(wreck.build(tmp_path_factory.mktemp("closed"), with_log=False))
 
 
-def root(whole, name):
-    """Return where in the file a table begins."""
-    with contextlib.closing(sqlite3.connect(whole.directory / NAME)) as db:
-        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
-        return (db.execute(query, (name,)).fetchone()[0] - 1) * PAGE
-
-
 async def start(whole, tmp_path, *damages):
     """Damage a copy, start on it and check all that must hold; return what it told."""
     directory = wreck.copy(whole.directory, tmp_path / "copy")
@@ -61,17 +58,18 @@ async def start(whole, tmp_path, *damages):
     [
         (Damage("", 0, RUBBISH[:100]), "SQLITE_NOTADB"),
         (Damage("", 0, bytes(PAGE)), "SQLITE_NOTADB"),
-        (Damage("", 16, b"\x20\x00"), "SQLITE_"),
+        (Damage("", 16, b"\x20\x00"), ""),
         (Damage("", 16, b"\x00\x00"), "SQLITE_NOTADB"),
         (Damage("", 56, b"\x00\x00\x00\x02"), "SQLITE_"),
         (Damage("", 60, b"\x7f\xff\xff\xff"), "schema version"),
         (Damage("", 60, bytes(4)), "schema version 0"),
         (Damage("", 100, bytes(PAGE - 100)), "SQLITE_CORRUPT"),
+        (Damage("", 2048, b"\xff" * 512), "schema"),
         (Damage("", PAGE, RUBBISH[:PAGE]), "database main"),
         (Damage("", 40 * PAGE, RUBBISH[: 60 * PAGE]), ""),
-        (Damage("", 100 * PAGE, None), "SQLITE_CORRUPT"),
-        (Damage("", 30 * PAGE + 700, None), "SQLITE_CORRUPT"),
-        (Damage("", 50, None), "SQLITE_NOTADB"),
+        (Damage("", 100 * PAGE, None), ""),
+        (Damage("", 30 * PAGE + 700, None), ""),
+        (Damage("", 80, None), ""),
     ],
     ids=str,
 )
@@ -86,7 +84,7 @@ async def test_a_damaged_file(closed, tmp_path, damage, seen):
 @pytest.mark.parametrize("table", ["event", "seen", "consumer", "ahead", "attempt", "dead", "fact"])
 async def test_a_root_that_is_gone(closed, tmp_path, table):
     """Without the root of a table its rows are found page by page."""
-    told = await start(closed, tmp_path, Damage("", root(closed, table), RUBBISH[:PAGE]))
+    told = await start(closed, tmp_path, Damage("", closed.roots[table], RUBBISH[:PAGE]))
 
     assert told.events == 180 - (len(told.lost) if table == "event" else 0)
 
@@ -158,7 +156,7 @@ async def test_lost_spans_are_told(closed, tmp_path):
 
 async def test_consumers_that_are_lost(closed, tmp_path):
     """Declared consumers begin with the first event left; unknown ones are told to, by a fact."""
-    told = await start(closed, tmp_path, Damage("", root(closed, "consumer"), bytes(PAGE)))
+    told = await start(closed, tmp_path, Damage("", closed.roots["consumer"], bytes(PAGE)))
     opened = wreck.open_later(closed, tmp_path / "copy")
     records = dict(opened.journal.consumers())
     fact = opened.journal.recall(CONSUMERS_LOST)
@@ -172,7 +170,7 @@ async def test_consumers_that_are_lost(closed, tmp_path):
 async def test_a_consumer_declared_just_now(closed, tmp_path):
     """With the table of consumers whole, one that is newly declared begins like any new one."""
     directory = wreck.copy(closed.directory, tmp_path / "copy")
-    wreck.wreck(directory, [Damage("", root(closed, "seen"), bytes(PAGE))])
+    wreck.wreck(directory, [Damage("", closed.roots["seen"], bytes(PAGE))])
     declared = wreck.DECLARED | {"new": Filter()}
     opened = wreck.open_later(closed, directory, JournalSettings(declared=declared))
     record = opened.journal.consumers()["new"]
@@ -188,7 +186,7 @@ async def test_a_consumer_declared_just_now(closed, tmp_path):
 
 async def test_positions_with_their_counter(closed, tmp_path):
     """With the counter readable, only what a lost log may have held is left out."""
-    told = await start(closed, tmp_path, Damage("", root(closed, "seen"), bytes(PAGE)))
+    told = await start(closed, tmp_path, Damage("", closed.roots["seen"], bytes(PAGE)))
 
     assert told.last == closed.last + LOG_GAP
 
@@ -198,7 +196,7 @@ async def test_positions_without_their_counter(closed, tmp_path):
     size = (closed.directory / NAME).stat().st_size
     told = await start(
         closed, tmp_path,
-        Damage("", root(closed, "sqlite_sequence"), bytes(PAGE)),
+        Damage("", closed.roots["sqlite_sequence"], bytes(PAGE)),
         Damage("", size // 2, RUBBISH[:PAGE] * (size // 2 // PAGE)),
     )  # fmt: skip
 
@@ -249,7 +247,6 @@ async def test_what_was_found_while_running(open_journal, tmp_path):
     log = opened.path.with_name(opened.path.name + "-wal")
     opened.disk.fail("begin", name="SQLITE_CORRUPT")
     refused = await append(opened.journal, make_event("b"))
-    await opened.journal.remember("never", "written") if False else None
     before = log.read_bytes()
     await opened.journal.close(5)
     await eventually(lambda: not opened.journal._reader.is_alive())
@@ -290,7 +287,7 @@ def not_ours(path, what):
             "empty pages": bytes(5 * PAGE),
             "encrypted": os.urandom(5 * PAGE),
             "header": b"SQLite format 3\0" + bytes(30_000),
-            "one byte": b"x",
+            "header cut off": b"SQLite format 3\0" + bytes(50),
         }[what]
     path.write_bytes(data)
     return data
@@ -298,7 +295,7 @@ def not_ours(path, what):
 
 @pytest.mark.parametrize(
     "what",
-    ["sqlite 0", "sqlite 1", "sqlite damaged 0", "text", "empty pages", "encrypted", "header", "one byte"],
+    ["sqlite 0", "sqlite 1", "sqlite damaged 0", "text", "empty pages", "encrypted", "header", "header cut off"],
 )  # fmt: skip
 async def test_what_is_no_journal(tmp_path, what):
     """A file in which nothing is ours is refused, named, left as it is, and the lock is free."""
@@ -337,6 +334,48 @@ async def test_no_room_for_a_new_file(closed, tmp_path, monkeypatch):
     assert opened.told(JournalSalvaged)[0].events == 180
 
 
+@pytest.mark.parametrize(
+    ("number", "fault"),
+    [(errno.ENOSPC, Fault.DISK_FULL), (errno.EROFS, Fault.JOURNAL_READ_ONLY)],
+)
+@pytest.mark.parametrize("step", ["sync", "os.utime"])
+async def test_a_disk_that_refuses(closed, tmp_path, monkeypatch, step, number, fault):
+    """What keeps the new file from its place is named, and the next start has all of it."""
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    directory = wreck.copy(closed.directory, tmp_path / "copy")
+    wreck.wreck(directory, [Damage("", 0, RUBBISH[:100])])
+    with monkeypatch.context() as patch:
+        patch.setattr(f"feishu_ws.journal.replace.{step}", refuse)
+        with pytest.raises(FeishuWsError, match="no salvage of") as refused:
+            wreck.open_later(closed, directory)
+    opened = wreck.open_later(closed, directory)
+    found = await wreck.read_all(opened.journal)
+    await opened.journal.close(5)
+
+    assert refused.value.fault is fault
+    assert len(found) == 180
+
+
+async def test_a_directory_that_cannot_be_looked_at(tmp_path, monkeypatch):
+    """A file that may not be read is `journal_io`, and the lock is free again."""
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("feishu_ws.journal.image.os.open", refuse)
+        patch.setattr(lock_module.JournalLock, "acquire", lambda _: None)
+        with pytest.raises(FeishuWsError, match="cannot look at the journal") as refused:
+            Opened(tmp_path / NAME, JournalSettings(), ManualClock())
+    opened = Opened(tmp_path / NAME, JournalSettings(), ManualClock())
+    await opened.journal.close(5)
+
+    assert refused.value.fault is Fault.JOURNAL_IO
+
+
 class CrashError(BaseException):
     """The process ends here."""
 
@@ -346,9 +385,14 @@ STEPS = range(1, 9)
 
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_crash_while_replacing(whole, tmp_path, monkeypatch, step):
-    """Whenever a salvage is interrupted, the next start has all there was to have."""
-    directory = wreck.copy(whole.directory, tmp_path / "copy")
-    wreck.wreck(directory, [Damage("", 0, RUBBISH[:100])])
+    """Whenever a salvage is interrupted, the next start has what it would have had."""
+    damage = Damage("-wal", 70_000, RUBBISH[:100])
+    directory, other = (wreck.copy(whole.directory, tmp_path / name) for name in ("copy", "other"))
+    for each in (directory, other):
+        wreck.wreck(each, [damage])
+    opened = wreck.open_later(whole, other)
+    expected = await wreck.read_all(opened.journal)
+    await opened.journal.close(5)
     left = [step]
 
     def crash(real):
@@ -374,8 +418,42 @@ async def test_a_crash_while_replacing(whole, tmp_path, monkeypatch, step):
     found = await wreck.read_all(opened.journal)
     await opened.journal.close(5)
 
-    assert found.keys() == whole.events.keys() - whole.removed
+    assert found.keys() == expected.keys()
+    assert len(found) > 100
     wreck.check_sound(after)
+
+
+async def test_a_crash_before_it_was_told(closed, tmp_path):
+    """What a salvage did is told by the first start that comes to it, and once."""
+    directory = wreck.copy(closed.directory, tmp_path / "copy")
+    wreck.wreck(directory, [Damage("", 0, RUBBISH[:100])])
+    told = []
+    for _ in range(2):
+        journal = SqliteJournal(
+            directory / NAME, wreck.SETTINGS, clock=ManualClock(), tally=Tally(),
+            observe=told.append,
+        )  # fmt: skip
+        journal.prepare()
+        for part in (journal._store, journal._read_store):
+            part.close()
+        journal._lock.release()
+    counts = []
+    for _ in range(3):
+        opened = wreck.open_later(closed, directory)
+        counts.append(len(opened.told(JournalSalvaged)))
+        await opened.journal.close(5)
+
+    assert told == []
+    assert counts == [1, 0, 0]
+
+
+@pytest.mark.parametrize("report", [None, "no JSON", "{}"])
+def test_a_report_that_cannot_be_read(report):
+    """A report that is not there, or was damaged in its turn, is none."""
+    facts = {} if report is None else {REPORT: report}
+
+    assert take_report(facts) is None
+    assert facts == {}
 
 
 # -- the rest -----------------------------------------------------------------------------
@@ -395,7 +473,6 @@ async def test_how_far_it_is(closed, tmp_path, monkeypatch):
 
     assert len(told) > 5
     assert told == sorted(told)
-    assert {pages for _, pages in told} == {(directory / NAME).stat().st_size // PAGE} or told
 
 
 async def test_a_link_to_a_journal(closed, tmp_path):

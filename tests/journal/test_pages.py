@@ -228,6 +228,8 @@ def test_a_chain_that_breaks():
             assemble(cell, 512, pages.get)
     with pytest.raises(PageError, match="is missing"):
         assemble(cell._replace(size=1200), 512, {5: page}.get)
+    with pytest.raises(PageError, match="should go on"):
+        assemble(cell._replace(overflow=0), 512, {5: page}.get)
 
 
 def test_a_chain_that_bites_its_tail():

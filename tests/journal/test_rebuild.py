@@ -78,17 +78,16 @@ def test_large_rows_do_not_wait(path, monkeypatch):
 
 
 def test_keys_that_only_the_index_has(path):
-    """Such a key is as old as the one before it, the first ones as the newest event."""
-    keys = [bytes([n]) * 16 for n in range(5)]
+    """Such a key is as old as the one before it, and gives way to what has its number."""
+    keys = [bytes([n]) * 16 for n in range(6)]
     with finished(path) as new:
-        new.add(stored(1, NOW_MS - 9))
         new.add_all([Row(Table.SEEN, (2, keys[2], 700)), Row(Table.SEEN, (4, keys[4], 800))])
-        new.count(Table.SEEN)
-        new.add_all(Row(Table.KEY, (key, n)) for n, key in enumerate(keys, start=0))
+        rows = [Row(Table.KEY, (key, n)) for n, key in enumerate(keys[:5], start=0)]
+        new.add_keys_of_index([*rows, Row(Table.KEY, (keys[5], 2))], NOW_MS)
 
     assert query(path, "SELECT id, key, seen_ms FROM seen ORDER BY id") == [
-        (0, keys[0], NOW_MS - 9), (1, keys[1], NOW_MS - 9), (2, keys[2], 700),
-        (3, keys[3], 700), (4, keys[4], 800),
+        (0, keys[0], NOW_MS), (1, keys[1], NOW_MS), (2, keys[2], 700),
+        (3, keys[3], 700), (4, keys[4], 800), (5, keys[5], NOW_MS),
     ]  # fmt: skip
 
 

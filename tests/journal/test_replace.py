@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from feishu_ws.journal import replace as module
-from feishu_ws.journal.replace import go_on, making, mark, marked, replace, unmark
+from feishu_ws.journal.replace import choose, go_on, kept_at, making, mark, marked, replace, unmark
 
 NOW_MS = 1_795_475_700_123
 KEPT = "journal.db.corrupt-20261123T231500Z"
@@ -36,9 +36,11 @@ DONE = {"journal.db": b"new file", **{KEPT + suffix: data for suffix, data in OL
 def test_the_exchange(path):
     """The new file is in its place, the damaged set is kept beside it, and nothing else is left."""
     path.chmod(0o644)
-    kept = replace(path, NOW_MS)
+    at_s = choose(path, NOW_MS)
+    replace(path, at_s)
+    kept = path.with_name(KEPT)
 
-    assert kept == path.with_name(KEPT)
+    assert kept_at(path, at_s) == kept
     assert contents(path) == DONE
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
@@ -82,7 +84,7 @@ def test_a_crash_at_any_step(path, crash_at, monkeypatch, number):
     """The next start finishes what was begun, or finds everything as it was."""
     crash_at(number)
     with pytest.raises(CrashError):
-        replace(path, NOW_MS)
+        replace(path, choose(path, NOW_MS))
     monkeypatch.undo()
     go_on(path)
     found = contents(path)
@@ -95,7 +97,7 @@ def test_a_crash_at_any_step(path, crash_at, monkeypatch, number):
 def test_that_is_all_the_steps(path, crash_at):
     """There are no more steps than were tried."""
     left = crash_at(STEPS + 1)
-    replace(path, NOW_MS)
+    replace(path, choose(path, NOW_MS))
 
     assert left == [1]
 
@@ -105,7 +107,7 @@ def test_a_crash_while_going_on(path, crash_at, monkeypatch, again):
     """A start that is interrupted in its turn loses nothing either."""
     crash_at(5)
     with pytest.raises(CrashError):
-        replace(path, NOW_MS)
+        replace(path, choose(path, NOW_MS))
     monkeypatch.undo()
     crash_at(again)
     with pytest.raises(CrashError):
@@ -132,18 +134,18 @@ def test_no_directory(tmp_path):
 
 def test_two_in_one_second(path):
     """A second damaged file gets a name of its own."""
-    replace(path, NOW_MS)
+    replace(path, choose(path, NOW_MS))
     making(path).write_bytes(b"newer")
-    kept = replace(path, NOW_MS)
+    replace(path, choose(path, NOW_MS))
+    kept = KEPT.replace("00Z", "01Z")
 
-    assert kept.name == KEPT.replace("00Z", "01Z")
-    assert contents(path) == DONE | {"journal.db": b"newer", kept.name: b"new file"}
+    assert contents(path) == DONE | {"journal.db": b"newer", kept: b"new file"}
 
 
 def test_what_lies_in_the_way(path):
     """What has the name already is not overwritten."""
     path.with_name(KEPT + "-wal").write_bytes(b"somebody's")
-    replace(path, NOW_MS)
+    replace(path, choose(path, NOW_MS))
 
     assert contents(path) == DONE | {KEPT + "-wal": b"somebody's", KEPT + "-wal~": b"old log"}
 
@@ -151,7 +153,7 @@ def test_what_lies_in_the_way(path):
 def test_only_a_log(path):
     """A journal of which there is only the log is replaced as well."""
     path.unlink()
-    replace(path, NOW_MS)
+    replace(path, choose(path, NOW_MS))
 
     assert contents(path) == {name: data for name, data in DONE.items() if name != KEPT}
 

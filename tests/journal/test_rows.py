@@ -38,10 +38,11 @@ GOOD = {
     Table.AHEAD: ("bot", 8, 9),
     Table.ATTEMPT: ("bot", 7, 2, NOW_MS, "why"),
     Table.FACT: ("proven", "yes"),
+    Table.LIFE: (4, 0, NOW_MS, b'{"link":0}'),
     Table.SEQUENCE: ("event", 7),
     Table.KEY: (KEY, 3),
 }
-BY_ROWID = {Table.EVENT, Table.SEEN, Table.DEAD}
+BY_ROWID = {Table.EVENT, Table.SEEN, Table.DEAD, Table.LIFE}
 
 
 def as_record(table, row):

@@ -6,7 +6,16 @@ import pytest
 
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.journal import schema
-from feishu_ws.journal.schema import VERSION, check_version, migrate
+from feishu_ws.journal.schema import (
+    APPLICATION_ID,
+    VERSION,
+    NoJournalError,
+    Origin,
+    check_tables,
+    check_version,
+    migrate,
+    origin_of,
+)
 
 
 @pytest.fixture
@@ -28,7 +37,7 @@ def test_a_new_file_gets_the_current_version(connection):
     before = tables(connection)
     assert migrate(connection) == VERSION
 
-    assert {"event", "seen", "consumer", "ahead", "attempt", "dead", "fact"} <= before
+    assert {"event", "seen", "consumer", "ahead", "attempt", "dead", "fact", "life"} <= before
     assert tables(connection) == before
     assert check_version(connection) == VERSION
 
@@ -79,3 +88,70 @@ def test_positions_are_never_used_again(connection):
     connection.execute(insert)
 
     assert connection.execute("SELECT position FROM event").fetchall() == [(2,)]
+
+
+# -- whose file it is ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "origin"),
+    [
+        ((), Origin.UNKNOWN),
+        (("sqlite_sequence",), Origin.UNKNOWN),
+        (("event", "consumer"), Origin.UNKNOWN),
+        (("event", "seen", "dead", "fact"), Origin.OURS),
+        (("event", "seen", "dead", "fact", "later"), Origin.OURS),
+        (("event", "calendar"), Origin.FOREIGN),
+    ],
+)
+def test_whose_tables(names, origin):
+    """Enough of our names make a file ours; a name that is not makes it another's."""
+    assert origin_of(names) is origin
+
+
+def test_a_new_file_says_whose_it_is(connection, tmp_path):
+    """A file made from now on carries our id; one that was made before has none, and is ours."""
+    check_tables(connection, tmp_path)
+    migrate(connection)
+    check_tables(connection, tmp_path)
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    connection.execute("PRAGMA application_id = 0")
+    check_tables(connection, tmp_path)
+
+    assert mark == APPLICATION_ID
+
+
+@pytest.mark.parametrize(
+    "damage", ["DROP TABLE seen", "PRAGMA user_version = 0", "PRAGMA application_id = 7"]
+)
+def test_a_file_that_is_not_as_its_version_says(connection, tmp_path, damage):
+    """Tables that are missing, or too many, are damage."""
+    migrate(connection)
+    connection.execute(damage)
+    with pytest.raises(FeishuWsError, match="lacks tables") as refused:
+        check_tables(connection, tmp_path)
+
+    assert refused.value.fault is Fault.JOURNAL_CORRUPT
+    assert not isinstance(refused.value, NoJournalError)
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_another_programs_file(connection, tmp_path, version):
+    """A file with tables of another program is named as that, and nothing is done to it."""
+    connection.execute("CREATE TABLE calendar (id INTEGER)")
+    connection.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(NoJournalError, match="calendar") as refused:
+        check_tables(connection, tmp_path)
+
+    assert "to start a new journal" in refused.value.hint
+    assert tables(connection) == {"calendar"}
+
+
+@pytest.mark.parametrize("version", [-1, 1001, 2**31 - 1])
+def test_a_version_that_cannot_be(connection, version):
+    """A version no program will ever have says that the header is damaged."""
+    connection.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(FeishuWsError) as refused:
+        check_version(connection)
+
+    assert refused.value.fault is Fault.JOURNAL_CORRUPT

@@ -23,6 +23,7 @@ from feishu_ws.events.envelope import open_envelope
 from feishu_ws.events.keys import dedupe_keys
 from feishu_ws.happenings import JournalSalvaged
 from feishu_ws.journal.contract import CONSUMERS_LOST, JournalSettings
+from feishu_ws.journal.schema import NoJournalError
 from feishu_ws.model import Attempt, Event, Filter, Verdict
 
 PAGE = 4096
@@ -68,6 +69,7 @@ class Whole:
         keys: Of the events, and when they were seen, as the file says.
         cursors: By consumer.
         settled: Positions each consumer has settled.
+        roots: Where in the file each table begins.
     """
 
     directory: Path
@@ -77,6 +79,7 @@ class Whole:
     cursors: dict = field(default_factory=dict)
     settled: dict = field(default_factory=dict)
     facts: dict = field(default_factory=dict)
+    roots: dict = field(default_factory=dict)
     wall_ms: int = 0
 
     @property
@@ -112,7 +115,10 @@ async def build(directory, count=240, removed=60, *, with_log=True):
     await opened.journal.close(5)
     if not with_log:
         copy(directory, whole.directory)
-    whole.keys = _keys(directory / NAME)
+    with contextlib.closing(sqlite3.connect(directory / NAME)) as db:
+        whole.keys = dict(db.execute("SELECT key, seen_ms FROM seen").fetchall())
+        query = "SELECT name, (rootpage - 1) * ? FROM sqlite_master WHERE type = 'table'"
+        whole.roots = dict(db.execute(query, (PAGE,)).fetchall())
     whole.wall_ms = clock.wall_ms()
     return whole
 
@@ -143,11 +149,6 @@ async def _note(whole, journal):
     whole.facts = {"journal_id": journal.id, "proven": "yes"}
 
 
-def _keys(path):
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        return dict(db.execute("SELECT key, seen_ms FROM seen").fetchall())
-
-
 def copy(source, target):
     """Copy file and log, as a crash would leave them."""
     target.mkdir(exist_ok=True)
@@ -160,17 +161,23 @@ def copy(source, target):
 # -- damage -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class Damage:
     """Bytes that are overwritten, or where a file is cut off (`data` None).
 
-    Attributes:
+    Args:
         suffix: "" for the file, "-wal" for the log.
+        at: Where it begins.
+        data: What is there afterwards.
     """
 
-    suffix: str
-    at: int
-    data: bytes | None
+    def __init__(self, suffix, at, data):
+        self.suffix = suffix
+        self.at = at
+        self.data = data
+
+    def __repr__(self):
+        what = "cut" if self.data is None else f"{len(self.data)} bytes {self.data[:4].hex()}"
+        return f"{self.suffix or 'file'} {self.at} {what}"
 
 
 def wreck(directory, damages):
@@ -293,9 +300,10 @@ def read_by_sql(directory, whole, scratch):
     path = copy(directory, scratch) / NAME
     query = "SELECT payload, event_id, type, received_ms FROM event WHERE position = ?"
     found = set()
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as db:
+    unreadable = (sqlite3.Error, UnicodeDecodeError)  # the latter from Python, of a damaged schema
+    with contextlib.suppress(*unreadable), contextlib.closing(sqlite3.connect(path)) as db:
         for position, event in whole.events.items():
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*unreadable):
                 if db.execute(query, (position,)).fetchone() == seen(event):
                     found.add(position)
     return found
@@ -308,15 +316,29 @@ def open_later(whole, directory, settings=SETTINGS):
     return Opened(directory / NAME, settings, clock)
 
 
+def contents(directory, name):
+    """Return what is in a file and its log; an empty log is none."""
+    found = {suffix: directory / (name + suffix) for suffix in ("", "-wal")}
+    there = {suffix: path.read_bytes() for suffix, path in found.items() if path.exists()}
+    return {suffix: data for suffix, data in there.items() if data or not suffix}
+
+
 async def check_start(whole, directory, damages, scratch):
     """Start on a damaged copy and see that nothing readable is lost, and that it works on.
 
-    Returns what the journal said of it, None if it noticed nothing, as of free pages.
+    Returns what the journal said of it, None if it noticed nothing, as of free pages, or
+    refused it, as it may where nothing is left that only a journal has.
     """
     expected = left(whole, directory, damages, scratch / "left")
-    readable = expected.positions | read_by_sql(directory, whole, scratch / "sql")
-    before = {p.name: p.read_bytes() for p in directory.iterdir() if not p.name.endswith("-shm")}
-    opened = open_later(whole, directory)
+    by_sql = read_by_sql(directory, whole, scratch / "sql")
+    readable = expected.positions | by_sql - whole.removed  # which may be pruned any moment
+    before = contents(directory, NAME)
+    try:
+        opened = open_later(whole, directory)
+    except NoJournalError:
+        assert not any((readable, expected.keys, expected.cursors, expected.facts))
+        assert contents(directory, NAME) == before
+        return None
     told = next(iter(opened.told(JournalSalvaged)), None)
     try:
         found = await read_all(opened.journal)
@@ -352,11 +374,7 @@ async def check_salvaged(whole, opened, told, before, found):
     journal = opened.journal
     same = {p for p in found if seen(found[p]) == seen(whole.events[p])}
     kept = Path(told.kept)
-    assert {kept.name + n.removeprefix(NAME): data for n, data in before.items()} == {
-        p.name: p.read_bytes()
-        for p in kept.parent.iterdir()
-        if p.name.startswith(kept.name) and not p.name.endswith("-shm")
-    }
+    assert contents(kept.parent, kept.name) == before
     for record in journal.consumers().values():
         settled = {p for p in same if p <= record.cursor} | {
             p for p in same for first, last in record.ahead if first <= p <= last
