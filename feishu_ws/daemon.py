@@ -116,6 +116,7 @@ class Daemon:
         )
 
     async def _live(self) -> None:
+        self._watchers.record(self._journal.record_life, await self._journal.lives())
         passed = listen_fds()
         self._build(passed.get(EVENTS_SOCKET))
         await self._socket.start()
@@ -177,8 +178,9 @@ class Daemon:
     def _build_socket(self, passed: Any) -> NativeSocket:
         observe, app_id = self._watchers.observe, self._settings.app.id
         admin = Admin(
-            self._journal, self._dispatcher, app_id=app_id, clock=self._clock, observe=observe
-        )
+            self._journal, self._dispatcher, app_id=app_id, clock=self._clock, observe=observe,
+            fleet=self._overview.live_since,
+        )  # fmt: skip
         return NativeSocket(
             rooms.socket(self._settings),
             self._dispatcher,
@@ -350,6 +352,7 @@ class Daemon:
         self._watchers.observe(DaemonStopping(self._stop_reason or "error"))
         self._manager.stopping("confirming what was read")
         await self._fleet.stop(CONFIRM_S)
+        self._watchers.end_record()
         await self._socket.stop(SETTLE_S)
         for task in list(self._tasks):
             task.cancel()

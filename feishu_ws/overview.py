@@ -62,6 +62,13 @@ class Overview:
             losses=self._watchers.losses.losses(),
         )
 
+    def live_since(self) -> dict[int, int | None]:
+        """Return since when each link is live, in Unix milliseconds; None where it is not."""
+        return {
+            link.index: (link.established_ms or None) if link.is_live else None
+            for link in self._links()
+        }
+
     async def follow_oldest(self) -> None:
         """Look up for ever when the oldest pending event of each consumer was received.
 

@@ -3,19 +3,25 @@
 An observer that turns happenings into `LinkLife` records and hands each to `keep`
 whenever it says something new: when a life ended, when the next attempts fail in a new
 way, and when the link is live again. It never steers.
+
+The first life of a link in a process has a record of its own, `local_stop` without a
+life: it tells that nothing is known of the time before, after a crash for example.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
 from feishu_ws.clock import Clock
+from feishu_ws.faults import Fault
 from feishu_ws.happenings import Happening, LinkFailed, LinkLive, LinkLost, LinkReplaced
 from feishu_ws.model import LinkLife, Tried
 from feishu_ws.telemetry.redact import redact_text
 
 MOST_TRIED: Final = 16  # ways to fail in one outage that are told apart; the last absorbs the rest
+
+_MS: Final = 1000
 
 Keep = Callable[[LinkLife], None]
 
@@ -27,14 +33,23 @@ class FlightRecorder:
         self._clock = clock
         self._keep = keep
         self._live: dict[int, LinkLive] = {}
+        self._live_at_s: dict[int, float] = {}
         self._ended: dict[int, LinkLife] = {}
+
+    def resume(self, lives: Iterable[LinkLife]) -> None:
+        """Go on where the record ends: links that were away are so until they are live."""
+        for life in lives:
+            self._ended.pop(life.link, None)
+            if life.back_ms is None:
+                self._ended[life.link] = life
 
     def observe(self, happening: Happening) -> None:
         """Take note of what a link did."""
         match happening:
             case LinkLive(link=link):
-                self._close(link)
+                self._close(link, happening)
                 self._live[link] = happening
+                self._live_at_s[link] = self._clock.monotonic()
             case LinkLost():
                 self._end(happening, happening.detail, back_ms=None)
             case LinkReplaced():
@@ -80,13 +95,21 @@ class FlightRecorder:
         if len(tried) > len(before.tried):  # the counts are written when the link is back
             self._keep(life)
 
-    def _close(self, link: int) -> None:
+    def _close(self, link: int, opened: LinkLive) -> None:
+        """The link is live again, or for the first time."""
         life = self._ended.pop(link, None)
+        now_ms = self._clock.wall_ms()
         if life is not None:
-            self._keep(msgspec.structs.replace(life, back_ms=self._clock.wall_ms()))
+            self._keep(msgspec.structs.replace(life, back_ms=now_ms))
+        elif link not in self._live:
+            began_ms = now_ms - max(round(opened.took_s * _MS), 1)  # no other life ends then
+            self._keep(LinkLife(link, began_ms, Fault.LOCAL_STOP, None, back_ms=now_ms))
 
     def flush(self) -> None:
-        """Write down the counts of outages that go on (at the end)."""
+        """Write down what goes on (at the end): lives that end now, and counts of outages."""
+        for link in list(self._live):
+            lived_s = self._clock.monotonic() - self._live_at_s[link]
+            self._end(LinkLost(link, Fault.LOCAL_STOP, "", lived_s, 0.0), "", back_ms=None)
         for life in self._ended.values():
             self._keep(life)
 

@@ -1,14 +1,17 @@
-"""Everybody who is told what happens: logs, counts, faults, recent losses.
+"""Everybody who is told what happens: logs, counts, faults, losses, the flight recorder.
 
 One `observe` for all rooms. A watcher never steers, and never raises into a room.
 """
 
+from collections.abc import Iterable
 from typing import TextIO
 
 from feishu_ws.clock import Clock
 from feishu_ws.clockwatch import ClockWatch
 from feishu_ws.config import Settings
 from feishu_ws.happenings import DiscoveryAnswered, Happening
+from feishu_ws.model import LinkLife
+from feishu_ws.recorder import FlightRecorder, Keep
 from feishu_ws.telemetry.counts import Counts
 from feishu_ws.telemetry.health import FaultWatch
 from feishu_ws.telemetry.log_sink import LogSink
@@ -24,6 +27,7 @@ class Watchers:
         self.counts = Counts(clock)
         self.faults = FaultWatch()
         self.losses = RecentLosses(clock)
+        self.recorder: FlightRecorder | None = None
         self.logs = Logs(
             clock,
             level=settings.log.level,
@@ -40,6 +44,19 @@ class Watchers:
         """Blot the secrets of these settings out of every line."""
         self.logs.hide((settings.app.secret, settings.lookalike.secret))
 
+    def record(self, keep: Keep, lives: Iterable[LinkLife]) -> None:
+        """Keep what becomes of the links from now on; `lives` is the record so far."""
+        lives = list(lives)
+        self.losses.resume(lives)
+        self.recorder = FlightRecorder(self._clock, keep)
+        self.recorder.resume(lives)
+
+    def end_record(self) -> None:
+        """Write down what goes on; after this nothing is recorded."""
+        if self.recorder is not None:
+            self.recorder.flush()
+            self.recorder = None
+
     def observe(self, happening: Happening) -> None:
         """Tell everybody."""
         if isinstance(happening, DiscoveryAnswered) and happening.clock_offset_s is not None:
@@ -50,4 +67,6 @@ class Watchers:
         self.counts.observe(happening)
         self.faults.observe(happening, self._clock.monotonic())
         self.losses.observe(happening)
+        if self.recorder is not None:
+            self.recorder.observe(happening)
         self.log_sink.observe(happening)

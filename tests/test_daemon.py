@@ -412,3 +412,34 @@ async def test_credentials_refused_while_running_is_held(feishu, run_daemon):
 
     assert (status["ready"], status["fault"]) == (False, "credentials_refused")
     assert {link["state"] for link in status["links"]} <= {"held", "backoff", "discovering"}
+
+
+async def test_losses_are_remembered(feishu, run_daemon):
+    """A loss is in `incidents` and in the status at once, and after a restart still."""
+    async with run_daemon() as running:
+        await feishu.wait_for_links(2)
+        await eventually(lambda: running.daemon._overview.live_since().keys() == {0, 1})
+        feishu.links[0].reset()
+        async with running.consumer("asks", durable=False) as consumer:
+
+            async def is_back():
+                told = await consumer.call("incidents")
+                return [i for i in told["incidents"] if i["back_ms"] is not None]
+
+            async with asyncio.timeout(5):
+                while not (before := await is_back()):
+                    await asyncio.sleep(0.02)
+        [loss] = (await running.status())["losses"]
+    async with run_daemon() as running:
+        await feishu.wait_for_links(2)
+        async with running.consumer("asks", durable=False) as consumer:
+            after = await consumer.call("incidents")
+        again = (await running.status())["losses"]
+
+    assert (before[0]["fault"], before[0]["away_s"] > 0) == ("connection_lost", True)
+    assert after["incidents"][0] == before[0]
+    assert [i["fault"] for i in after["incidents"][1:]] == ["local_stop", "local_stop"]
+    assert [o["fault"] for o in after["outages"]] == ["local_stop"]
+    assert [each | {"at_ms": 0} for each in again] == [loss | {"at_ms": 0}]
+    assert abs(again[0]["at_ms"] - loss["at_ms"]) < 1000
+    assert loss["fault"] == "connection_lost"

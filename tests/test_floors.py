@@ -45,10 +45,23 @@ IMPURE = {
 PURE = [
     *(PACKAGE / "wire").glob("*.py"),
     *(PACKAGE / "events").glob("*.py"),
-    *(PACKAGE / "journal" / name for name in ("spans.py", "ledger.py", "retention.py")),
+    *(
+        PACKAGE / "journal" / f"{name}.py"
+        for name in ("spans", "ledger", "retention", "pages", "wal", "rows", "findings")
+    ),
     *(
         PACKAGE / "downstream" / f"{name}.py"
-        for name in ("done", "handed", "hello", "progress", "recent", "settings", "stale")
+        for name in (
+            "done",
+            "handed",
+            "hello",
+            "incidents",
+            "outages",
+            "progress",
+            "recent",
+            "settings",
+            "stale",
+        )
     ),
 ]
 

@@ -26,7 +26,8 @@ class Tape:
 
     @property
     def lives(self):
-        return list(self.kept.values())
+        """Return what was kept, but for records that say only that a process began."""
+        return [life for life in self.kept.values() if life.lived_s is not None or life.tried]
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_what_was_tried_until_it_was_back(tape):
     first = life.tried[0]
     assert first.last_ms - first.first_ms == 4000
     assert life.back_ms == tape.clock.wall_ms()
-    assert tape.writes == 4  # ended, a first failure, another kind, back
+    assert tape.writes == 5  # begun, ended, a first failure, another kind, back
 
 
 def test_an_outage_from_the_start_is_one_too(tape):
@@ -115,6 +116,42 @@ def test_no_secrets(tape):
     """A ticket in a detail does not get onto the record."""
     tape.observe(lost(detail="wss://h/ws?ticket=s3cr3t&x=1"))
     assert "s3cr3t" not in tape.lives[0].detail
+
+
+def test_the_first_life_of_a_process_is_noted(tape):
+    """It says when the link was live first; nothing is known of the time before."""
+    tape.observe(live(), live())
+    [began] = tape.kept.values()
+    assert (began.link, began.fault, began.lived_s) == (0, Fault.LOCAL_STOP, None)
+    assert began.back_ms == tape.clock.wall_ms() - 1000
+    assert began.back_ms - began.ended_ms == 250
+
+
+def test_it_goes_on_after_a_restart(tape):
+    """A link that was away when the process ended is away until it is live again."""
+    tape.observe(live(0), live(1), lost(0), lost(1), failed(1), live(1))
+    again = FlightRecorder(tape.clock, tape.keep)
+    again.resume(tape.lives)
+    tape.clock.advance(7)
+    for happening in (failed(0), live(0), live(1)):
+        again.observe(happening)
+
+    away, back = tape.lives
+    assert (away.link, away.back_ms) == (0, tape.clock.wall_ms())
+    assert [each.times for each in away.tried] == [1]
+    assert back.back_ms == tape.clock.wall_ms() - 7000
+    newest = tape.kept[1, tape.clock.wall_ms() - 250]
+    assert (newest.fault, newest.lived_s) == (Fault.LOCAL_STOP, None)
+
+
+def test_a_link_that_is_live_at_the_end_has_a_record(tape):
+    """Its life ends with the process, as long as it was."""
+    tape.observe(live())
+    tape.clock.advance(60)
+    tape.recorder.flush()
+    [life] = tape.lives
+    assert (life.fault, life.lived_s, life.took_s) == (Fault.LOCAL_STOP, 60.0, 0.25)
+    assert (life.ended_ms, life.back_ms) == (tape.clock.wall_ms(), None)
 
 
 def test_other_happenings_are_ignored(tape):

@@ -142,6 +142,17 @@ def _of_consumer(parser: Parser) -> None:
     parser.add_argument("--consumer", metavar="NAME", help="only dead letters of this consumer")
 
 
+def _incidents(parser: Parser) -> None:
+    parser.add_argument(
+        "--since",
+        type=values.moment,
+        default="24h",
+        metavar="TIME",
+        help="since a date or time, or for an age such as 30m, 2h, 7d (default %(default)s)",
+    )
+    parser.add_argument("--max", type=values.count, metavar="N", help="the newest N of the table")
+
+
 def _dead_list(parser: Parser) -> None:
     _of_consumer(parser)
     parser.add_argument("--max", type=values.count, metavar="N", help="at most N")
@@ -337,6 +348,18 @@ a running daemon it opens no link: that would take events from it.""",
         examples=(
             ("status", "how the daemon is"),
             ("status --json", "for programs"),
+        ),
+    ),
+    Command(
+        "incidents",
+        "past losses and outages: table and timeline",
+        _incidents,
+        _TALKS,
+        "On the timeline # is live, . away and x a loss; the last line tells when no link was live.",
+        (
+            ("incidents", "the last 24 hours"),
+            ("incidents --since 7d --max 10", "a week, the ten newest in the table"),
+            ("incidents --json", "for programs"),
         ),
     ),
     Command(

@@ -1,6 +1,7 @@
 """What may follow an option: text that is read, or refused with what it was."""
 
 import argparse
+from datetime import datetime, time, timedelta
 
 from feishu_ws.cli.when import Point, parse_point, parse_position
 
@@ -55,6 +56,16 @@ def point(text: str) -> Point:
         return parse_point(text)
     except ValueError as exc:
         raise argparse.ArgumentTypeError(str(exc)) from exc
+
+
+def moment(text: str) -> timedelta | time | datetime:
+    """Read a time that was, or an age."""
+    found = point(text)
+    if isinstance(found, timedelta | time | datetime):
+        return found
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no time (2026-11-23T14:00, 14:00) or age (30m, 2h, 1d)"
+    )
 
 
 def address(text: str) -> str:

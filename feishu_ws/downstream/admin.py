@@ -16,16 +16,19 @@ from typing import Final
 from feishu_ws.clock import Clock
 from feishu_ws.downstream.dead import Answer, DeadLetters, durable, unfit
 from feishu_ws.downstream.dispatcher import Dispatcher
+from feishu_ws.downstream.incidents import LookAtFleet, incidents_object
 from feishu_ws.happenings import ConsumerMoved, EventsSkipped, Observer
 from feishu_ws.journal.contract import Journal
 from feishu_ws.model import ConsumerRecord
 from feishu_ws.wire.admin import (
     EARLIEST,
     LATEST,
+    MOST_INCIDENTS,
     DeadChoiceParams,
     DeadListParams,
     DeadShowParams,
     ForgetParams,
+    IncidentsParams,
     SeekParams,
 )
 from feishu_ws.wire.native import Code, RpcError
@@ -42,6 +45,7 @@ class Admin:
         journal: The one that `dispatcher` delivers from.
         dispatcher: Who is connected; without outlets on a stopped daemon's journal.
         app_id: The daemon's own, for events that do not name theirs.
+        fleet: Tells how the links are; None on a stopped daemon's journal.
     """
 
     def __init__(
@@ -52,8 +56,10 @@ class Admin:
         app_id: str,
         clock: Clock,
         observe: Observer,
+        fleet: LookAtFleet = lambda: None,
     ) -> None:
         self._journal = journal
+        self._fleet = fleet
         self._dispatcher = dispatcher
         self._clock = clock
         self._seats = dispatcher.seats
@@ -152,6 +158,23 @@ class Admin:
         """
         await self._seats.forget(params.consumer, "asked")
         return {}
+
+    # -- links ----------------------------------------------------------------------------
+
+    async def incidents(self, params: IncidentsParams) -> Answer:
+        """Return what became of the links; see `incidents_object`.
+
+        Raises:
+            RpcError: `INVALID_PARAMS`.
+            FeishuWsError: The journal cannot be read.
+        """
+        if not 1 <= params.limit <= MOST_INCIDENTS:
+            raise unfit("limit", params.limit, f"a number from 1 to {MOST_INCIDENTS}")
+        now_ms = self._clock.wall_ms()
+        if not 0 <= params.since_ms <= now_ms:
+            raise unfit("since_ms", params.since_ms, f"Unix milliseconds from 0 to {now_ms}")
+        lives = await self._journal.lives()
+        return incidents_object(lives, self._fleet(), params.since_ms, now_ms, params.limit)
 
     # -- dead letters ---------------------------------------------------------------------
 

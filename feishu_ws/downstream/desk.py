@@ -70,7 +70,16 @@ def _list_dead(admin: Admin, call: Call, *, may_see: bool) -> Errand:
     return partial(admin.dead_list, wanted, with_content=may_see)
 
 
-_FOR_ALL: Final = {"consumers.list": _list_consumers, "dead.list": _list_dead}
+def _incidents(admin: Admin, call: Call, *, may_see: bool) -> Errand:
+    del may_see  # there is no content
+    return partial(admin.incidents, decode_params(call.params, params.IncidentsParams))
+
+
+_FOR_ALL: Final = {
+    "consumers.list": _list_consumers,
+    "dead.list": _list_dead,
+    "incidents": _incidents,
+}
 """Methods of everybody who may connect, told whether content may be shown."""
 
 

@@ -163,9 +163,9 @@ class Liveness:
         """Whether the page is in use for sure."""
         return number < len(self._uses) and self._uses[number] in _IN_USE
 
-    def is_root(self, number: int) -> bool:
-        """Whether the page is the root of a tree for sure."""
-        return number < len(self._uses) and self._uses[number] == Use.ROOT
+    def roots(self) -> list[int]:
+        """Return the pages that are the root of a tree for sure."""
+        return [number for number, use in enumerate(self._uses) if use == Use.ROOT]
 
     def is_free(self, number: int) -> bool:
         """Whether the page is free: somebody says so, and nobody says otherwise."""

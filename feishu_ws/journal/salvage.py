@@ -4,7 +4,7 @@ The damaged file is only read, and not by SQLite: how that goes on after the fir
 it does not like is nobody's promise. Four passes over it, each of which can only add to
 what the ones before it found:
 
-1. Every tree is walked from its root.
+1. Every tree is walked from its root, which the schema names, or else the pointer map.
 2. Pages that no tree leads to are looked at, unless they are known to be free.
 3. Pages with something out of place give the rows that are possible by themselves.
 4. Events on pages behind a damaged frame of the log are taken, if all of each is there.
@@ -168,8 +168,11 @@ class _Search:
         is_marked = self._image.application_id == APPLICATION_ID
         self._findings.is_ours = origin is Origin.OURS or is_marked
         for table, root in roots.items():
-            if table in set(Table) and self._walk(root, Table(table)):
-                self._findings.whole.add(Table(table))
+            if table in set(Table):
+                self._walk(root, Table(table))
+        for root in () if is_whole else self._live.roots():
+            if not self._forest.is_visited(root):
+                self._walk(root)
 
     def _roots(self) -> tuple[dict[str, int], bool]:
         """Return names and roots of the tables, and whether that is all of them."""
@@ -187,33 +190,50 @@ class _Search:
                     roots[row.values[1]] = row.values[3]
         return roots, is_whole
 
-    def _walk(self, root: int, table: Table) -> bool:
-        """Take what is below a root; return whether that is all there was."""
+    def _walk(self, root: int, named: Table | None = None) -> None:
+        """Take what is below a root.
+
+        Args:
+            root: Of a tree.
+            named: Whose it is, as the schema says; else its rows tell.
+        """
+        found = set() if named is None else {named}
         is_whole = True
         for page in self._forest.walk(root):
             self._tick()
             if isinstance(page, Gap):
-                self._unreadable += 1
+                self._note_gap(page, is_of_events=Table.EVENT in found)
                 is_whole = False
-                if table is Table.EVENT:
-                    self._gaps.append(page)
-                    self._findings.note_position(page.low)
-                continue
-            content = content_of(page, self._image.usable, self._image.page)
-            if table is Table.EVENT:
-                for position in content.lost:
+            elif not self._keeps_keys(page):
+                content = content_of(page, self._image.usable, self._image.page)
+                is_whole = self._take_page(page, content, Trust.REACHED) and is_whole
+                found.update(row.table for row in content.rows)
+                for position in content.lost if Table.EVENT in found else ():
                     self._miss(position)
-            is_sound = self._take_page(page.number, content, Trust.REACHED)
-            is_whole = is_whole and is_sound and all(row.table is table for row in content.rows)
-        return is_whole
+        if is_whole and len(found) == 1:
+            self._findings.whole |= found
 
-    def _take_page(self, number: int, content: Content, trust: Trust) -> bool:
+    def _note_gap(self, gap: Gap, *, is_of_events: bool) -> None:
+        self._unreadable += 1
+        if is_of_events:
+            self._gaps.append(gap)
+            self._findings.note_position(gap.low)
+
+    def _keeps_keys(self, page: Visit) -> bool:
+        """Whether a page is of the index of keys: it is looked at in the end, if need be."""
+        first = first_row(page, self._image.usable, self._image.page)
+        if first is None or first.table is not Table.KEY:
+            return False
+        self._key_pages.append(page.number)
+        return True
+
+    def _take_page(self, page: Visit, content: Content, trust: Trust) -> bool:
         """Take the rows of a sound page, leave another for later; return whether it is sound."""
         if content.is_sound:
             self._take_all(content.rows, trust)
-        else:
+        elif content.rows or page.page.kind.is_table:  # else it is an index that nobody needs
             self._unreadable += 1
-            self._scarred.append(number)
+            self._scarred.append(page.number)
         return content.is_sound
 
     # -- 2. from pages nobody leads to ----------------------------------------------------
@@ -231,18 +251,12 @@ class _Search:
         if page.page.kind is Kind.TABLE_INTERIOR:
             self._findings.note_key(highest_key(page, self._image.usable))
             return
-        first = first_row(page, self._image.usable, self._image.page)
-        if first is not None and first.table is Table.KEY:
-            self._key_pages.append(page.number)
+        if self._keeps_keys(page):
             return
         content = content_of(page, self._image.usable, self._image.page)
-        if not content.rows:
-            return
-        trust = Trust.CERTAIN if self._live.is_certain(page.number) else Trust.LIKELY
-        is_sound = self._take_page(page.number, content, trust)
-        is_tree = page.page.kind.is_leaf and self._live.is_root(page.number)
-        if is_sound and is_tree and not self._image.wal.is_damaged:
-            self._findings.whole.add(content.rows[0].table)
+        if content.rows:
+            is_certain = self._live.is_certain(page.number)
+            self._take_page(page, content, Trust.CERTAIN if is_certain else Trust.LIKELY)
 
     # -- 4. from behind the log's damage --------------------------------------------------
 

@@ -1,16 +1,19 @@
-"""The last losses and failed attempts, for `/status`. Bounded."""
+"""The last losses and failed attempts, for `/status`, those before a restart included. Bounded."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
 from feishu_ws.clock import Clock
 from feishu_ws.faults import Fault
 from feishu_ws.happenings import Happening, LinkFailed, LinkLost, LinkReplaced
+from feishu_ws.model import LinkLife
 from feishu_ws.telemetry.facts import Loss
 from feishu_ws.telemetry.redact import redact_text
 
 KEPT: Final = 32
+_ORDERLY: Final = frozenset({Fault.LOCAL_STOP, Fault.ROTATED})  # ends that are no losses
 
 
 class RecentLosses:
@@ -36,6 +39,11 @@ class RecentLosses:
             case _:
                 pass
 
+    def resume(self, lives: Iterable[LinkLife]) -> None:
+        """Take note of what was recorded before this process began."""
+        told = [loss for life in lives for loss in _losses(life)]
+        self._kept.extend(sorted(told, key=lambda loss: loss.at_ms))
+
     def losses(self) -> tuple[Loss, ...]:
         """Return them, newest first."""
         return tuple(reversed(self._kept))
@@ -52,6 +60,14 @@ class RecentLosses:
             self._kept[i] = replace(
                 self._kept[i], times=self._kept[i].times + 1, detail=loss.detail
             )
+
+
+def _losses(life: LinkLife) -> Iterable[Loss]:
+    """Return a life's end and what was tried after it, as they were noted at the time."""
+    if life.lived_s is not None and life.fault not in _ORDERLY:
+        yield Loss(life.ended_ms, life.link, life.fault, life.lived_s, life.detail)
+    for tried in life.tried:
+        yield Loss(tried.first_ms, life.link, tried.fault, None, "", tried.times)
 
 
 def _is_same_failure(before: Loss, loss: Loss) -> bool:

@@ -1,6 +1,6 @@
 """Params of the methods that operators use, on the native socket and in commands. Pure.
 
-Source: CONTRACT 5, `consumers.list|seek|forget`, `dead.list|show|retry|drop`.
+Source: CONTRACT 5, `consumers.list|seek|forget`, `dead.list|show|retry|drop`, `incidents`.
 """
 
 from typing import Final
@@ -10,6 +10,8 @@ import msgspec
 DEAD_PER_PAGE: Final = 100
 MOST_DEAD_PER_PAGE: Final = 1000  # 2 MB of a line at the most: ids have up to 256 characters
 MOST_POSITIONS: Final = 1000  # that one request may name
+INCIDENTS: Final = 100  # that one answer holds, unless more are asked for
+MOST_INCIDENTS: Final = 1000  # some 2 MB of a line; the journal keeps no more either
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"
@@ -59,3 +61,10 @@ class DeadChoiceParams(msgspec.Struct):
     positions: list[int] = []
     all: bool = False
     consumer: str | None = None
+
+
+class IncidentsParams(msgspec.Struct):
+    """Params of `incidents`: the newest `limit` of those that reach past `since_ms`."""
+
+    since_ms: int = 0
+    limit: int = INCIDENTS

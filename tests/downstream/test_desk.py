@@ -27,8 +27,9 @@ CALLS = {
     "dead.show": {"position": 4},
     "dead.retry": {"positions": [4, 5], "consumer": "bot"},
     "dead.drop": {"all": True},
+    "incidents": {"since_ms": 5, "limit": 7},
 }
-OPEN = {"consumers.list", "dead.list"}
+OPEN = {"consumers.list", "dead.list", "incidents"}
 STRANGER = 65534
 AS_STRANGER = f"""
 import json, os, socket, sys
@@ -87,6 +88,9 @@ class FakeAdmin(Admin):
 
     async def dead_drop(self, params):
         return await self._obey("dead.drop", params)
+
+    async def incidents(self, params):
+        return await self._obey("incidents", params)
 
 
 @pytest.fixture
@@ -302,6 +306,7 @@ class TestStranger:
         assert [(method, content) for method, _, content in admin.orders] == [
             ("consumers.list", None),
             ("dead.list", False),
+            ("incidents", None),
         ]
         assert strange.world.of(ClientRefused) == [ClientRefused("admin", uid)] * 5
 

@@ -10,6 +10,8 @@ import pytest
 from journal import wreck
 from journal.wreck import NAME, PAGE, SETTINGS, Damage
 
+from feishu_ws.journal.contract import CONSUMERS_LOST
+from feishu_ws.journal.findings import LOG_GAP
 from feishu_ws.journal.image import Image
 from feishu_ws.journal.pages import parse_cell
 from feishu_ws.journal.salvage import NothingFoundError, salvage
@@ -112,6 +114,22 @@ def test_a_leaf_that_is_gone(closed, tmp_path):
 
     assert told.lost == ((leaf.low + 1, leaf.high),)
     assert wrecked.positions() == live(closed) - set(range(leaf.low + 1, leaf.high + 1))
+
+
+def test_a_schema_that_is_gone(closed, tmp_path):
+    """Without the schema the pointer map leads to the trees: what is whole is known to be."""
+    leaf = leaves(closed)[7]
+    wrecked = Wrecked(
+        closed, tmp_path, Damage("", 0, bytes(PAGE)), Damage("", at(leaf.number), bytes(PAGE))
+    )
+    told = wrecked.salvage()
+    facts = dict(wrecked.rows("SELECT key, value FROM fact"))
+
+    assert told.lost == ((leaf.low + 1, leaf.high),)
+    assert told.last == closed.last + LOG_GAP
+    assert dict(wrecked.rows("SELECT name, cursor FROM consumer")) == closed.cursors
+    assert CONSUMERS_LOST not in facts
+    assert facts.items() >= closed.facts.items()
 
 
 def test_a_row_that_is_damaged(closed, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from feishu_ws import happenings as h
 from feishu_ws.clock import ManualClock
 from feishu_ws.faults import Fault
+from feishu_ws.model import LinkLife, Tried
 from feishu_ws.telemetry.facts import Loss
 from feishu_ws.telemetry.recent import KEPT, RecentLosses
 
@@ -79,3 +80,24 @@ def test_a_suspect_link_that_was_replaced_is_shown(recent):
     recent.observe(h.LinkReplaced(0, Fault.ROTATED, 3600.0))
     recent.observe(h.LinkReplaced(1, Fault.LINK_SUSPECT, 12.5))
     assert [(loss.link, loss.fault) for loss in recent.losses()] == [(1, Fault.LINK_SUSPECT)]
+
+
+def test_what_was_before_a_restart_is_shown(recent):
+    """Losses and failed attempts of the flight record come back; orderly ends are none."""
+    tried = (Tried(Fault.DNS_FAILED, "dns", None, 7, 2000, 9000),)
+    recent.resume(
+        [
+            LinkLife(0, 1000, Fault.CONNECTION_LOST, 12.5, "reset by peer", tried=tried),
+            LinkLife(1, 1500, Fault.LOCAL_STOP, 3600.0),
+            LinkLife(1, 1600, Fault.ROTATED, 3600.0),
+            LinkLife(1, 1700, Fault.LOCAL_STOP, None),
+        ]
+    )
+    recent.observe(lost(1))
+
+    assert [(loss.link, loss.at_ms, loss.times) for loss in recent.losses()[1:]] == [
+        (0, 2000, 7),
+        (0, 1000, 1),
+    ]
+    assert recent.losses()[2] == Loss(1000, 0, Fault.CONNECTION_LOST, 12.5, "reset by peer")
+    assert recent.losses()[0].link == 1

@@ -1,0 +1,195 @@
+"""When each link was live and when none was, as far as their lives tell. Pure.
+
+A life says when its link was live before its end and away after it. What no life tells
+is not known, and nothing is claimed of it: neither that a link was live nor that there
+was an outage. Where a stepped clock lets lives overlap, what began first holds.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from feishu_ws.faults import Fault
+from feishu_ws.model import LinkLife
+
+SLACK_MS: Final = 2000  # between the end of one record and the begin of the next; clocks are slewed
+_MS: Final = 1000
+
+Fleet = Mapping[int, int | None]
+"""The links there are now, and since when each is live; None where it is not."""
+
+
+class State(StrEnum):
+    """How a link was."""
+
+    LIVE = "live"
+    AWAY = "away"
+    GONE = "gone"  # it belongs to the fleet no more
+
+
+class Stretch(NamedTuple):
+    """A link in one state, from and to Unix milliseconds."""
+
+    from_ms: int
+    to_ms: int
+    state: State
+
+
+class Outage(NamedTuple):
+    """No link was live. `to_ms` is None while that lasts."""
+
+    from_ms: int
+    to_ms: int | None
+    lasted_s: float
+    fault: Fault
+
+
+class Course(NamedTuple):
+    """What became of the links in a span of time.
+
+    Attributes:
+        live_ms: Milliseconds in which one link was live at least.
+        known_ms: Milliseconds of which it is known whether one was.
+    """
+
+    stretches: dict[int, list[Stretch]]
+    outages: list[Outage]
+    live_ms: int
+    known_ms: int
+
+
+def course_of(lives: Sequence[LinkLife], fleet: Fleet | None, since_ms: int, now_ms: int) -> Course:
+    """Return what became of the links from `since_ms` until now.
+
+    Args:
+        lives: Of all links.
+        fleet: None where nobody can say, since no daemon runs.
+        since_ms: Outages that began before are told from their begin.
+        now_ms: The wall clock.
+    """
+    links = {life.link for life in lives} | set(fleet or ())
+    whole = {link: _stretches(link, lives, fleet, now_ms) for link in sorted(links)}
+    outages: list[Outage] = []
+    live_ms = known_ms = 0
+    for stretch in _together(whole):
+        seen_ms = max(stretch.to_ms - max(stretch.from_ms, since_ms), 0)
+        known_ms += seen_ms
+        if stretch.state is State.LIVE:
+            live_ms += seen_ms
+        elif stretch.to_ms > since_ms:
+            outages.append(_outage(stretch, lives, now_ms))
+    clipped = {link: _clip(stretches, since_ms) for link, stretches in whole.items()}
+    return Course(clipped, outages, live_ms, known_ms)
+
+
+def _outage(stretch: Stretch, lives: Iterable[LinkLife], now_ms: int) -> Outage:
+    """Return an outage with the cause of the last link to go."""
+    before = [life for life in lives if life.ended_ms <= stretch.from_ms]
+    last = max(before, key=lambda life: life.ended_ms)
+    is_over = stretch.to_ms < now_ms
+    lasted_s = (stretch.to_ms - stretch.from_ms) / _MS
+    return Outage(stretch.from_ms, stretch.to_ms if is_over else None, lasted_s, last.fault)
+
+
+def _clip(stretches: Iterable[Stretch], since_ms: int) -> list[Stretch]:
+    late = (s for s in stretches if s.to_ms > since_ms and s.state is not State.GONE)
+    return [s._replace(from_ms=max(s.from_ms, since_ms)) for s in late]
+
+
+def is_start(life: LinkLife) -> bool:
+    """Whether a record says only that a link was live for the first time in a process."""
+    return life.lived_s is None and not life.tried and life.fault is Fault.LOCAL_STOP
+
+
+# -- one link -----------------------------------------------------------------------------
+
+
+def _stretches(
+    link: int, lives: Sequence[LinkLife], fleet: Fleet | None, now_ms: int
+) -> list[Stretch]:
+    """Return what is known of a link, disjoint and in order."""
+    own = sorted((life for life in lives if life.link == link), key=lambda life: life.ended_ms)
+    told: list[Stretch] = []
+    back_ms: int | None = None
+    for life, following in zip(own, [*own[1:], None], strict=False):
+        if life.lived_s is not None:
+            began_ms = life.ended_ms - round(life.lived_s * _MS)
+            told.append(Stretch(_joined(began_ms, back_ms), life.ended_ms, State.LIVE))
+        back_ms = life.back_ms
+        away_to_ms = _until(following, now_ms) if back_ms is None else back_ms
+        if not is_start(life):
+            told.append(Stretch(life.ended_ms, away_to_ms, State.AWAY))
+    told += _tail(link, back_ms if own else None, lives, fleet, now_ms)
+    return list(_disjoint(told, now_ms))
+
+
+def _until(following: LinkLife | None, now_ms: int) -> int:
+    """Return how long a link was away that no record says was back."""
+    if following is None:
+        return now_ms
+    return following.ended_ms - round((following.lived_s or 0.0) * _MS)
+
+
+def _joined(began_ms: int, back_ms: int | None) -> int:
+    """Return when a life began: when the link was back, if that is the same but for rounding."""
+    is_same = back_ms is not None and 0 <= began_ms - back_ms <= SLACK_MS
+    return back_ms if is_same and back_ms is not None else began_ms
+
+
+def _tail(
+    link: int, back_ms: int | None, lives: Iterable[LinkLife], fleet: Fleet | None, now_ms: int
+) -> Iterator[Stretch]:
+    """Return what is known of a link since its last record."""
+    if fleet is None:
+        return
+    since_ms = fleet.get(link)
+    if since_ms is not None:
+        yield Stretch(_joined(since_ms, back_ms), now_ms, State.LIVE)
+    elif link not in fleet and back_ms is not None:
+        starts = (life.ended_ms for life in lives if life.lived_s is None)
+        after = min((at_ms for at_ms in starts if at_ms > back_ms), default=now_ms)
+        yield Stretch(after, now_ms, State.GONE)
+
+
+def _disjoint(stretches: Iterable[Stretch], now_ms: int) -> Iterator[Stretch]:
+    at_ms = 0
+    for from_ms, to_ms, state in stretches:
+        begin_ms, end_ms = max(from_ms, at_ms), min(to_ms, now_ms)
+        if begin_ms < end_ms:
+            yield Stretch(begin_ms, end_ms, state)
+            at_ms = end_ms
+
+
+# -- all links ----------------------------------------------------------------------------
+
+
+def _together(whole: Mapping[int, Sequence[Stretch]]) -> Iterator[Stretch]:
+    """Return when one link was live at least, and when none was; the rest is not known."""
+    edges = sorted(
+        edge
+        for link, stretches in whole.items()
+        for s in stretches
+        for edge in ((s.from_ms, 1, link, s.state), (s.to_ms, 0, link, s.state))
+    )  # at the same moment ends come before begins
+    states: dict[int, State] = {}
+    begin_ms, state = 0, None
+    for n, (at_ms, is_begin, link, of_link) in enumerate(edges):
+        if is_begin:
+            states[link] = of_link
+        else:
+            del states[link]
+        if n + 1 < len(edges) and edges[n + 1][0] == at_ms:
+            continue
+        found = _state_of_all(states, len(whole))
+        if found is not state:
+            if state is not None:
+                yield Stretch(begin_ms, at_ms, state)
+            begin_ms, state = at_ms, found
+
+
+def _state_of_all(states: Mapping[int, State], links: int) -> State | None:
+    """Return LIVE if one link is, AWAY if none is for sure, None if nobody knows."""
+    if State.LIVE in states.values():
+        return State.LIVE
+    is_known = len(states) == links and State.AWAY in states.values()
+    return State.AWAY if is_known else None

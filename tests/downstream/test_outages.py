@@ -1,0 +1,188 @@
+"""When each link was live and when none was."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feishu_ws.downstream.outages import SLACK_MS, Outage, State, Stretch, course_of
+from feishu_ws.faults import Fault
+from feishu_ws.model import LinkLife
+
+NOW = 1_000_000
+LIVE, AWAY = State.LIVE, State.AWAY
+
+
+def life(link, began, ended, back, fault=Fault.CONNECTION_LOST):
+    """Return a life by its moments."""
+    lived_s = None if began is None else (ended - began) / 1000
+    return LinkLife(link, ended, fault, lived_s, back_ms=back)
+
+
+def begun(link, at):
+    """Return the record of a first life in a process."""
+    return life(link, None, at - 1, at, Fault.LOCAL_STOP)
+
+
+def course(lives, fleet=None, since=0):
+    """Return the course of links until `NOW`."""
+    return course_of(lives, fleet, since, NOW)
+
+
+def test_one_link_is_away_and_the_other_is_not():
+    """That is a loss and no outage."""
+    lives = [begun(0, 100_000), begun(1, 100_000), life(0, 100_000, 500_000, 545_000)]
+    found = course(lives, {0: 545_000, 1: 100_000})
+
+    assert found.outages == []
+    assert found.live_ms == 900_000
+    assert found.stretches[0] == [
+        Stretch(100_000, 500_000, LIVE), Stretch(500_000, 545_000, AWAY), Stretch(545_000, NOW, LIVE),
+    ]  # fmt: skip
+
+
+def test_both_are_away():
+    """An outage begins with the last link to go, has its cause, and ends with the first back."""
+    lives = [
+        life(0, 100_000, 500_000, 545_000),
+        life(1, 100_000, 520_000, 600_000, Fault.PONG_OVERDUE),
+    ]
+    found = course(lives, {0: 545_000, 1: 600_000})
+
+    assert found.outages == [Outage(520_000, 545_000, 25.0, Fault.PONG_OVERDUE)]
+    assert (found.live_ms, found.known_ms) == (875_000, 900_000)
+
+
+def test_an_outage_that_goes_on():
+    """It has no end, and is as long as it has been."""
+    found = course([life(0, 100_000, 900_000, None)], {0: None})
+
+    assert found.outages == [Outage(900_000, None, 100.0, Fault.CONNECTION_LOST)]
+
+
+def test_what_is_not_known_is_not_claimed():
+    """Before its first record, and from a crash to the next start, a link may have been anything."""
+    before = [life(0, 200_000, 300_000, 310_000)]
+    crashed = [begun(1, 250_000), begun(1, 700_000), life(0, 700_000, 800_000, 810_000)]
+    found = course([*before, *crashed], {0: 810_000, 1: 700_000})
+
+    assert found.outages == []
+    assert found.stretches[0][:3] == [
+        Stretch(200_000, 300_000, LIVE), Stretch(300_000, 310_000, AWAY), Stretch(700_000, 800_000, LIVE),
+    ]  # fmt: skip
+
+
+def test_nobody_knows_how_it_went_on_after_the_last_record():
+    """Without a daemon that says so no link is live; one that was away still is."""
+    found = course([life(0, 100_000, 500_000, 545_000), life(1, 100_000, 800_000, None)])
+
+    assert found.stretches[0][-1] == Stretch(500_000, 545_000, AWAY)
+    assert found.stretches[1][-1] == Stretch(800_000, NOW, AWAY)
+    assert found.outages == []
+
+
+def test_a_daemon_that_was_stopped():
+    """All links ended with it: an outage until it was started."""
+    stop = [life(n, 100_000, 500_000 + n, 530_000 + n, Fault.LOCAL_STOP) for n in (0, 1)]
+    found = course(stop, {0: 530_000, 1: 530_001})
+
+    assert found.outages == [Outage(500_001, 530_000, 29.999, Fault.LOCAL_STOP)]
+
+
+def test_a_link_that_is_no_more_does_not_hide_an_outage():
+    """A smaller fleet after a crash: what the old link did since does not matter."""
+    lives = [begun(0, 100_000), begun(1, 100_000), begun(0, 400_000), life(0, 400_000, 500_000, 600_000)]  # fmt: skip
+    found = course(lives, {0: 600_000})
+
+    assert found.outages == [Outage(500_000, 600_000, 100.0, Fault.CONNECTION_LOST)]
+    assert State.GONE not in {s.state for each in found.stretches.values() for s in each}
+
+
+@pytest.mark.parametrize(("gap_ms", "joined"), [(SLACK_MS, True), (SLACK_MS + 1, False)])
+def test_a_life_begins_where_the_one_before_was_back(gap_ms, joined):
+    """Rounding and a slewed clock leave no gap; a longer one is not known."""
+    lives = [life(0, 100_000, 200_000, 210_000), life(0, 210_000 + gap_ms, 300_000, None)]
+
+    begins = [s.from_ms for s in course(lives).stretches[0] if s.state is LIVE]
+    assert begins == [100_000, 210_000 if joined else 210_000 + gap_ms]
+
+
+def test_a_rotation_is_no_gap():
+    """A link that was replaced was live all the while."""
+    lives = [begun(0, 100_000), life(0, 100_000, 500_000, 500_000, Fault.ROTATED), life(0, 499_000, 800_000, 801_000)]  # fmt: skip
+    found = course(lives, {0: 801_000})
+
+    assert [o.from_ms for o in found.outages] == [800_000]
+    assert found.live_ms == 899_000
+
+
+def test_since():
+    """Stretches are cut, time is counted from there on; an outage is told from its begin."""
+    found = course([life(0, 100_000, 500_000, 700_000)], {0: 700_000}, since=600_000)
+
+    assert found.stretches[0][0] == Stretch(600_000, 700_000, AWAY)
+    assert found.outages == [Outage(500_000, 700_000, 200.0, Fault.CONNECTION_LOST)]
+    assert (found.live_ms, found.known_ms) == (300_000, 400_000)
+
+
+@st.composite
+def histories(draw):
+    """Return lives of links as they are recorded without a crash, and the fleet."""
+    lives, fleet = [], {}
+    for link in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(1, 300)) * 1000
+        lives.append(begun(link, at))
+        while at is not None:
+            ended = at + draw(st.integers(1, 400)) * 1000
+            if ended >= NOW:
+                break
+            back = ended + draw(st.integers(1, 200)) * 1000
+            lives.append(life(link, at, ended, back if back < NOW else None))
+            at = back if back < NOW else None
+        fleet[link] = at
+    lives.sort(key=lambda each: each.ended_ms)
+    return lives, fleet
+
+
+def was_live(lives, fleet, at_ms):
+    """Return whether each link was live at a moment by what the lives say; None: not known."""
+    found = {}
+    for link, since in fleet.items():
+        found[link] = None
+        for each in lives:
+            if each.link != link:
+                continue
+            if (
+                each.lived_s is not None
+                and each.ended_ms - each.lived_s * 1000 <= at_ms < each.ended_ms
+            ):
+                found[link] = True
+            if each.ended_ms <= at_ms < (each.back_ms or NOW):
+                found[link] = False
+        if since is not None and at_ms >= since:
+            found[link] = True
+    return found
+
+
+@given(histories(), st.integers(0, NOW - 1))
+def test_an_outage_is_when_no_link_is_live(history, at_ms):
+    """At any moment: outage where every link is away, none where one is live or unknown."""
+    lives, fleet = history
+    links = was_live(lives, fleet, at_ms).values()
+    found = course(lives, fleet)
+    is_outage = any(o.from_ms <= at_ms < (o.to_ms or NOW) for o in found.outages)
+
+    assert is_outage == (set(links) == {False})
+
+
+@given(st.lists(st.builds(life, st.integers(0, 2), st.none() | st.integers(0, NOW), st.integers(0, NOW * 2), st.none() | st.integers(0, NOW * 2))), st.none() | st.dictionaries(st.integers(0, 3), st.none() | st.integers(0, NOW * 2)), st.integers(0, NOW))  # fmt: skip
+def test_nothing_makes_it_stumble(lives, fleet, since):
+    """Whatever a stepped clock wrote: stretches in order, outages in the past, time that adds up."""
+    found = course(lives, fleet, since)
+
+    for stretches in found.stretches.values():
+        assert all(since <= s.from_ms < s.to_ms <= NOW for s in stretches)
+        assert all(a.to_ms <= b.from_ms for a, b in pairwise(stretches))
+    assert 0 <= found.live_ms <= found.known_ms <= NOW - since
+    assert all(o.lasted_s > 0 for o in found.outages)
