@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(verbatim(answer.decode(), sys.stdout))
     else:
-        columns = shutil.get_terminal_size((PIPE_COLUMNS, 0)).columns
+        is_terminal = sys.stdout.isatty()
+        columns = shutil.get_terminal_size().columns if is_terminal else PIPE_COLUMNS
         print(describe(decode(answer), sys.stdout, columns, args.max or SHOWN))
     return 0
 

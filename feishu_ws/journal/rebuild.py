@@ -7,7 +7,7 @@ crash leaves half a file under a name that nobody opens.
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -121,8 +121,11 @@ class Rebuild:
                 return found
         return [*found, (first, last)] if first <= last else found
 
-    def add_keys_of_events(self, since_ms: int) -> None:
-        """Add the dedupe keys that events have lost, from the first received since then."""
+    def add_keys_of_events(self, since_ms: int, tell: Callable[[], None]) -> None:
+        """Add the dedupe keys that events have lost, from the first received since then.
+
+        `tell` is called now and then.
+        """
         self._flush()
         query = (
             "SELECT max(received_ms, ?1), tenant, event_id, payload FROM event WHERE position >="
@@ -133,6 +136,7 @@ class Rebuild:
             found += ((key, received_ms) for key in keys_of(*named))
             if len(found) >= KEYS_AT_ONCE:
                 self._add_keys(found)
+                tell()
         self._add_keys(found)
 
     def add_keys_of_index(self, rows: Iterable[Row], else_ms: int) -> None:

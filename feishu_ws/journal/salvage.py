@@ -140,7 +140,10 @@ class _Search:
     def _tick(self) -> None:
         self._pages_read += 1
         if self._pages_read % TELL_EVERY == 0:
-            self._progress(min(self._pages_read, self._image.count), self._image.count)
+            self._tell()
+
+    def _tell(self) -> None:
+        self._progress(min(self._pages_read, self._image.count), self._image.count)
 
     def _take_all(self, rows: Iterable[Row], trust: Trust) -> None:
         for row in rows:
@@ -279,8 +282,10 @@ class _Search:
         first, newest = new.span()
         newest_ms = new.received_ms(newest) if newest else 0
         if Table.SEEN not in findings.whole or self._image.wal.strays:
-            new.add_keys_of_events(min(newest_ms, now_ms) - round(dedupe_hours * HOUR_MS))
+            since_ms = min(newest_ms, now_ms) - round(dedupe_hours * HOUR_MS)
+            new.add_keys_of_events(since_ms, self._tell)
             for number in self._key_pages:
+                self._tick()
                 rows = (row for row in self._content(number).rows if row.table is Table.KEY)
                 new.add_keys_of_index(rows, now_ms)
         earliest = max(first - 1, 0)

@@ -98,9 +98,11 @@ def test_keys_of_events(path, monkeypatch):
     with finished(path) as new:
         new.add_all(stored(n, NOW_MS + n) for n in range(1, 31))
         new.add(Row(Table.SEEN, (1, known, 5)))
-        new.add_keys_of_events(NOW_MS + 11)
+        told = []
+        new.add_keys_of_events(NOW_MS + 11, lambda: told.append(1))
 
     found = dict(query(path, "SELECT key, seen_ms FROM seen"))
+    assert len(told) > 5
     for n in range(1, 31):
         keys = set(event(n, 0).keys)
         assert keys <= found.keys() if n >= 11 else keys.isdisjoint(found)
@@ -112,7 +114,7 @@ def test_keys_of_an_event_with_a_damaged_date(path):
     """An event between others that says it is ancient has its keys all the same."""
     with finished(path) as new:
         new.add_all([stored(1, NOW_MS), stored(2, 0), stored(3, NOW_MS)])
-        new.add_keys_of_events(NOW_MS)
+        new.add_keys_of_events(NOW_MS, print)
 
     found = dict(query(path, "SELECT key, seen_ms FROM seen"))
     assert found.keys() == {key for n in (1, 2, 3) for key in event(n, 0).keys}
@@ -146,7 +148,7 @@ def test_nothing(path):
     """An empty file is a journal too."""
     with finished(path) as new:
         assert new.span() == (0, 0)
-        new.add_keys_of_events(0)
+        new.add_keys_of_events(0, print)
 
     assert query(path, "SELECT * FROM sqlite_sequence") == [("event", 99)]
 
