@@ -15,8 +15,9 @@ from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.journal.image import Image
 from feishu_ws.journal.replace import marked
 from feishu_ws.journal.rows import recognise
-from feishu_ws.journal.schema import check_version
+from feishu_ws.journal.schema import Origin, another_programs, check_version, origin_of
 from feishu_ws.journal.tour import TOURS, Key, step
+from feishu_ws.journal.tree import Forest, read_schema
 
 CHECK_S: Final = 0.2  # of a start; enough for some 50 MiB that the system has in memory
 _SMALL: Final = ("consumer", "ahead", "attempt", "fact")  # all of it is read at a start anyway
@@ -31,11 +32,15 @@ def find_damage(path: Path, *, is_known: bool) -> str | None:
         is_known: There was a journal once.
 
     Raises:
+        NoJournalError: It is another program's; SQLite was not asked, and made nothing beside it.
         OSError: It may not be read.
     """
     with Image(path, trusting=True) as image:
         if image.is_empty:
             return f"{path} is empty" if is_known and path.exists() else None
+        tables, is_whole = read_schema(image, Forest(image))
+        if is_whole and origin_of(tables) is Origin.FOREIGN:
+            raise another_programs(path, tables)
         if image.wal.is_damaged:
             return f"the log {path}-wal is damaged in the middle"
         if not image.has_file:

@@ -8,18 +8,21 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import JournalSalvaged
 from feishu_ws.journal.contract import JournalSettings
-from feishu_ws.journal.examine import find_damage
-from feishu_ws.journal.file import explain, explain_os
+from feishu_ws.journal.examine import examine, find_damage
+from feishu_ws.journal.file import connect_reader, explain, explain_os
 from feishu_ws.journal.image import Image, Progress
 from feishu_ws.journal.replace import choose, go_on, kept_at, making, replace, unmark
 from feishu_ws.journal.rows import REPORT
 from feishu_ws.journal.schema import NoJournalError
+
+VERIFY_S: Final = 5.0  # a salvage has taken longer than that where this is not enough
 
 
 def open_whole(
@@ -100,7 +103,7 @@ def _salvage(
 
     Raises:
         FeishuWsError: `disk_full` and so on: there is no new file, and the old one is as
-            it was. `journal_corrupt`: there is nothing in it that is ours.
+            it was. `journal_corrupt`: there is nothing in it that is ours. `internal`.
     """
     from feishu_ws.journal.salvage import NothingFoundError, salvage  # seldom needed
 
@@ -118,6 +121,7 @@ def _salvage(
                 kept=kept_at(path, at_s),
                 is_known=is_known and image.is_empty,
             )
+        _verify(making(path))
         replace(path, at_s)
     except NothingFoundError as error:
         raise NoJournalError(path, damage) from error
@@ -128,3 +132,18 @@ def _salvage(
         ) from error
     except OSError as error:
         raise explain_os(error, f"no salvage of {path} ({damage})") from error
+
+
+def _verify(made: Path) -> None:
+    """See that what was made is a journal: else every start would make another, for ever.
+
+    Raises:
+        FeishuWsError: `internal`.
+        sqlite3.Error: As the disk answers.
+    """
+    try:
+        with contextlib.closing(connect_reader(made)) as db:
+            examine(db, made, VERIFY_S)
+    except FeishuWsError as error:
+        made.unlink()
+        raise FeishuWsError(Fault.INTERNAL, f"a salvage made no journal: {error.detail}") from error

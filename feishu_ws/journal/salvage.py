@@ -38,12 +38,12 @@ from feishu_ws.journal.tree import (
     first_row,
     highest_key,
     open_page,
+    read_schema,
 )
 from feishu_ws.model import Filter, Span
 
 TELL_EVERY: Final = 1024  # pages; some 50 ms
 MOST_LOST: Final = 16  # spans that are told one by one
-_SCHEMA_ROOT: Final = 1
 _STREAMED: Final = frozenset({Table.EVENT, Table.SEEN, Table.DEAD, Table.LIFE})  # as they come
 
 
@@ -164,7 +164,8 @@ class _Search:
     # -- 1. from the roots ----------------------------------------------------------------
 
     def _walk_all(self) -> None:
-        roots, is_whole = self._roots()
+        roots, is_whole = read_schema(self._image, self._forest)
+        self._unreadable += not is_whole
         origin = origin_of(roots)
         if origin is Origin.FOREIGN and is_whole:
             raise NothingFoundError
@@ -176,22 +177,6 @@ class _Search:
         for root in () if is_whole else self._live.roots():
             if not self._forest.is_visited(root):
                 self._walk(root)
-
-    def _roots(self) -> tuple[dict[str, int], bool]:
-        """Return names and roots of the tables, and whether that is all of them."""
-        roots: dict[str, int] = {}
-        is_whole = True
-        for page in self._forest.walk(_SCHEMA_ROOT):
-            if isinstance(page, Gap):
-                self._unreadable += 1
-                is_whole = False
-                continue
-            content = content_of(page, self._image.usable, self._image.page)
-            is_whole = is_whole and content.is_sound
-            for row in content.rows:
-                if row.table is Table.SCHEMA and row.values[0] == "table":
-                    roots[row.values[1]] = row.values[3]
-        return roots, is_whole
 
     def _walk(self, root: int, named: Table | None = None) -> None:
         """Take what is below a root.
@@ -269,10 +254,8 @@ class _Search:
             page = open_page(self._image.stray(number), number, self._image.usable)
             if page is None or page.page.kind is not Kind.TABLE_LEAF:
                 continue
-            content = content_of(page, self._image.usable, self._image.stray)
-            events = [row for row in content.rows if row.table is Table.EVENT]
-            if content.is_sound:
-                self._take_all(events, Trust.LIKELY)
+            rows = content_of(page, self._image.usable, self._image.stray).rows
+            self._take_all((row for row in rows if row.table is Table.EVENT), Trust.LIKELY)
 
     # -- the end --------------------------------------------------------------------------
 

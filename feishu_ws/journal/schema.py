@@ -14,6 +14,7 @@ transaction; a file from a newer version is refused and not touched.
 
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -94,10 +95,9 @@ VERSION: Final = len(MIGRATIONS)
 APPLICATION_ID: Final = int.from_bytes(b"FsWs", "big")
 """`PRAGMA application_id` of new files; that of older ones is 0."""
 
-_FIRST_NAMES: Final = frozenset(
-    {"event", "seen", "consumer", "ahead", "attempt", "dead", "fact"}
-)  # of version 1
-_NAMES: Final = _FIRST_NAMES | {"life"}
+_NAMES: Final = frozenset(
+    {"event", "seen", "consumer", "ahead", "attempt", "dead", "fact", "life"}
+)  # of all versions
 _ENOUGH_NAMES: Final = 4  # others may have a table of such a name too, but not of so many
 _SQLITES_OWN: Final = "sqlite_"
 _SHOWN_NAMES: Final = 5
@@ -155,19 +155,42 @@ def check_tables(connection: sqlite3.Connection, path: Path) -> None:
         FeishuWsError: `journal_corrupt`.
         sqlite3.Error: As the disk answers.
     """
-    query = "SELECT name FROM sqlite_master WHERE type = 'table'"
-    names = {name for (name,) in connection.execute(query)}
-    if origin_of(names) is Origin.FOREIGN:
-        shown = ", ".join(sorted(names - _NAMES)[:_SHOWN_NAMES])
-        raise NoJournalError(path, f"it has tables of another program ({shown})")
-    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    tables, found = _read_schema(connection)
+    if origin_of(tables) is Origin.FOREIGN:
+        raise another_programs(path, tables)
     version = check_version(connection)
-    needed = _NAMES if version > 1 else _FIRST_NAMES
-    is_whole = names >= needed if version else not names
-    if not is_whole or mark not in ({0, APPLICATION_ID} if version else {0}):
-        missing = ", ".join(sorted(needed - names)) or "none"
-        detail = f"{path} has schema version {version}, application id {mark} and lacks tables: {missing}"
+    expected = _schema_of(version)
+    wrong = {name for name, sql in expected.items() if found.get(name) != sql}
+    wrong |= tables & _NAMES - expected.keys()
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    if mark not in ({0, APPLICATION_ID} if version else {0}):
+        wrong.add(f"application id {mark}")
+    if wrong:
+        told = ", ".join(sorted(wrong))
+        detail = f"the schema of {path} is not that of version {version}: {told}"
         raise FeishuWsError(Fault.JOURNAL_CORRUPT, detail)
+
+
+def another_programs(path: Path, tables: Iterable[str]) -> NoJournalError:
+    """Return the refusal of a file with such tables."""
+    shown = ", ".join(sorted(set(tables) - _NAMES)[:_SHOWN_NAMES])
+    return NoJournalError(path, f"it has tables of another program ({shown})")
+
+
+def _read_schema(connection: sqlite3.Connection) -> tuple[set[str], dict[str, str]]:
+    """Return the names of all tables, and how tables and indexes are made."""
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    tables = {name for kind, name, _ in rows if kind == "table"}
+    return tables, {name: sql for _, name, sql in rows if sql}
+
+
+def _schema_of(version: int) -> dict[str, str]:
+    """Return how tables and indexes of a version are made."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        for script in MIGRATIONS[:version]:
+            db.executescript(script)
+        _, made = _read_schema(db)
+    return made
 
 
 def migrate(connection: sqlite3.Connection) -> int:

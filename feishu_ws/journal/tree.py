@@ -19,10 +19,11 @@ from feishu_ws.journal.pages import (
     parse_page,
     parse_record,
 )
-from feishu_ws.journal.rows import Row, recognise
+from feishu_ws.journal.rows import Row, Table, recognise
 
 LOWEST: Final = 0  # rowids of ours begin at 1
 HIGHEST: Final = 2**63
+_SCHEMA_ROOT: Final = 1
 
 
 class Visit(NamedTuple):
@@ -173,3 +174,19 @@ def content_of(visit: Visit, usable: int, fetch: Fetch) -> Content:
         elif rowid is not None:
             lost.append(rowid)
     return Content(rows, lost, is_sound and len(rows) == len(visit.page.cells))
+
+
+def read_schema(image: Image, forest: Forest) -> tuple[dict[str, int], bool]:
+    """Return names and roots of the tables a file has, and whether that is all of them."""
+    roots: dict[str, int] = {}
+    is_whole = True
+    for page in forest.walk(_SCHEMA_ROOT):
+        if isinstance(page, Gap):
+            is_whole = False
+            continue
+        content = content_of(page, image.usable, image.page)
+        is_whole = is_whole and content.is_sound
+        for row in content.rows:
+            if row.table is Table.SCHEMA and row.values[0] == "table":
+                roots[row.values[1]] = row.values[3]
+    return roots, is_whole

@@ -132,9 +132,10 @@ def check_answer(head: bytes) -> None:
     if not version.startswith("HTTP/1.") or not code.isdecimal():
         raise _failed(f"what listens there is no HTTP proxy: it began with {line[:8]!r}")
     if int(code) in _UNAUTHORIZED:
-        raise _failed(f"the proxy answered {code}: user or password in its URL are not right")
+        detail = f"the proxy answered {code}: user or password in its URL are not right"
+        raise _failed(detail, int(code))
     if int(code) not in _TUNNEL_IS_UP:
-        raise _failed(f"the proxy answered {code} {_phrase(int(code))}to CONNECT")
+        raise _failed(f"the proxy answered {code} {_phrase(int(code))}to CONNECT", int(code))
     if not (_HEAD_ENDS + rest).endswith(_HEAD_ENDS):
         raise _failed("the proxy sent something before Feishu could")
 
@@ -144,5 +145,5 @@ def _phrase(code: int) -> str:
     return known.get(code, "")
 
 
-def _failed(detail: str) -> FeishuWsError:
-    return FeishuWsError(Fault.PROXY_FAILED, f"{detail}, in phase {Phase.PROXY}")
+def _failed(detail: str, status: int | None = None) -> FeishuWsError:
+    return FeishuWsError(Fault.PROXY_FAILED, f"{detail}, in phase {Phase.PROXY}", code=status)

@@ -208,6 +208,19 @@ def test_what_is_synced(tmp_path):
         sync(tmp_path / "nothing")
 
 
+def test_a_file_system_that_syncs_no_directories(tmp_path, monkeypatch):
+    """Where a directory cannot be synced that is not held against it; other errors are."""
+    numbers = [errno.EINVAL, errno.EIO]
+
+    def refuse(_):
+        raise OSError(numbers.pop(0), "")
+
+    monkeypatch.setattr(file.os, "fsync", refuse)
+    sync(tmp_path)
+    with pytest.raises(OSError):
+        sync(tmp_path)
+
+
 def test_free_bytes(tmp_path):
     """What is free where the journal lies is a number, 0 where that cannot be told."""
     assert free_bytes(tmp_path / "journal.db") > 0

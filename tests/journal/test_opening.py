@@ -62,7 +62,7 @@ async def start(whole, tmp_path, *damages):
         (Damage("", 16, b"\x00\x00"), "SQLITE_NOTADB"),
         (Damage("", 56, b"\x00\x00\x00\x02"), "SQLITE_"),
         (Damage("", 60, b"\x7f\xff\xff\xff"), "schema version"),
-        (Damage("", 60, bytes(4)), "schema version 0"),
+        (Damage("", 60, bytes(4)), "version 0"),
         (Damage("", 100, bytes(PAGE - 100)), "SQLITE_CORRUPT"),
         (Damage("", 2048, b"\xff" * 512), "schema"),
         (Damage("", PAGE, RUBBISH[:PAGE]), "database main"),
@@ -374,6 +374,27 @@ async def test_a_directory_that_cannot_be_looked_at(tmp_path, monkeypatch):
     await opened.journal.close(5)
 
     assert refused.value.fault is Fault.JOURNAL_IO
+
+
+async def test_a_salvage_with_a_defect(closed, tmp_path, monkeypatch):
+    """A new file that would be salvaged in its turn does not take the place of the old one."""
+    directory = wreck.copy(closed.directory, tmp_path / "copy")
+    wreck.wreck(directory, [Damage("", 0, RUBBISH[:100])])
+    before = wreck.contents(directory, NAME)
+    finish = rebuild.Rebuild.finish
+
+    def spoilt(self, last):
+        self._db.execute("UPDATE consumer SET filter = x'00'")
+        finish(self, last)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuild.Rebuild, "finish", spoilt)
+        with pytest.raises(FeishuWsError, match="no journal: table consumer") as refused:
+            wreck.open_later(closed, directory)
+
+    assert refused.value.fault is Fault.INTERNAL
+    assert wreck.contents(directory, NAME) == before
+    assert sorted(p.name for p in directory.iterdir()) == [NAME, NAME + ".lock"]
 
 
 class CrashError(BaseException):

@@ -122,17 +122,42 @@ def test_a_new_file_says_whose_it_is(connection, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", ["DROP TABLE seen", "PRAGMA user_version = 0", "PRAGMA application_id = 7"]
+    "damage",
+    [
+        "DROP TABLE seen",
+        "DROP INDEX dead_by_position",
+        "ALTER TABLE event RENAME COLUMN subject TO subjxct",
+        "PRAGMA user_version = 0",
+        "PRAGMA user_version = 1",
+        "PRAGMA application_id = 7",
+    ],
 )
 def test_a_file_that_is_not_as_its_version_says(connection, tmp_path, damage):
-    """Tables that are missing, or too many, are damage."""
+    """Tables that are missing, too many, or made in another way, are damage."""
     migrate(connection)
     connection.execute(damage)
-    with pytest.raises(FeishuWsError, match="lacks tables") as refused:
+    with pytest.raises(FeishuWsError, match="is not that of version") as refused:
         check_tables(connection, tmp_path)
 
     assert refused.value.fault is Fault.JOURNAL_CORRUPT
     assert not isinstance(refused.value, NoJournalError)
+
+
+def test_what_an_operator_adds(connection, tmp_path):
+    """An index or a view that somebody added is no damage."""
+    migrate(connection)
+    connection.execute("CREATE INDEX by_type ON event (type)")
+    connection.execute("CREATE VIEW lately AS SELECT * FROM event")
+    check_tables(connection, tmp_path)
+
+
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+def test_files_of_every_version(connection, tmp_path, version):
+    """What each version made is what it is expected to have."""
+    for script in schema.MIGRATIONS[:version]:
+        connection.executescript(script)
+    connection.execute(f"PRAGMA user_version = {version}")
+    check_tables(connection, tmp_path)
 
 
 @pytest.mark.parametrize("version", [0, 1])

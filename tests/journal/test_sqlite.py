@@ -26,7 +26,7 @@ from feishu_ws.happenings import (
     JournalRecovered,
 )
 from feishu_ws.journal.contract import JournalSettings
-from feishu_ws.journal.schema import VERSION
+from feishu_ws.journal.schema import MIGRATIONS, VERSION
 from feishu_ws.model import Attempt, Filter, Outcome, Verdict
 
 HOUR_S = 3600
@@ -144,6 +144,7 @@ async def test_a_newer_version_is_not_touched(tmp_path, mode):
     path = tmp_path / "journal.db"
     newer = sqlite3.connect(path, isolation_level=None)
     newer.execute(f"PRAGMA journal_mode = {mode}")
+    newer.executescript(MIGRATIONS[0])
     newer.execute("CREATE TABLE later (id INTEGER)")
     newer.execute(f"PRAGMA user_version = {VERSION + 1}")
     path = copy(path, tmp_path / "copy")

@@ -11,7 +11,6 @@ from feishu_ws.faults import Fault, FeishuWsError
 DEADLINE_S: Final = 5.0
 LOGIN: Final = re.compile(r"user or password|user ?name|authenticat", re.IGNORECASE)
 """How the proxy's wish for a login is told, be it HTTP or SOCKS."""
-STATUS: Final = re.compile(r"answered '(\d{3})")
 
 
 def judge_absent(route: Route) -> Finding | None:
@@ -50,9 +49,8 @@ def judge(route: Route, took_s: float, error: Exception | None) -> Finding:
 def _judge_refusal(route: Route, error: FeishuWsError) -> Finding:
     proxy = route.shown_proxy
     detail = error.detail.removesuffix(", in phase proxy")
-    status = int(found[1]) if (found := STATUS.search(detail)) else None
-    seen = f"{proxy}: {detail}"
-    return fail(error.fault, seen, _hint(route, detail, status), proxy=proxy, http_status=status)
+    hint = _hint(route, detail, error.code)
+    return fail(error.fault, f"{proxy}: {detail}", hint, proxy=proxy, http_status=error.code)
 
 
 def _hint(route: Route, detail: str, status: int | None) -> str:

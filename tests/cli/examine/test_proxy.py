@@ -8,6 +8,7 @@ from feishu_ws.cli.examine.finding import State
 from feishu_ws.cli.examine.place import Route
 from feishu_ws.cli.examine.proxy import judge, judge_absent
 from feishu_ws.faults import CATALOGUE, Fault, FeishuWsError
+from feishu_ws.upstream.tunnel import check_answer
 
 FEISHU = "https://open.feishu.cn"
 PROXIED = Route(FEISHU, "http://u:p4ss@p:3128")
@@ -46,15 +47,22 @@ def failed(words):
     return FeishuWsError(Fault.PROXY_FAILED, f"{words}, in phase proxy")
 
 
+def refused(status):
+    """What the tunnel says of a proxy's answer to CONNECT."""
+    with pytest.raises(FeishuWsError) as caught:
+        check_answer(b"HTTP/1.1 %d No\r\n\r\n" % status)
+    return caught.value
+
+
 @pytest.mark.parametrize(
     ("error", "fault", "hint"),
     [
         (TimeoutError(), Fault.CONNECT_TIMEOUT, "reaches Feishu"),
-        (failed("the proxy answered '407 No': user or password"), Fault.PROXY_FAILED, "USER:PASSWORD"),
+        (refused(407), Fault.PROXY_FAILED, "USER:PASSWORD"),
         (failed("SOCKS: No acceptable authentication methods"), Fault.PROXY_FAILED, "USER:PASSWORD"),
-        (failed("the proxy answered '403 Forbidden' to CONNECT"), Fault.PROXY_FAILED, "allow CONNECT"),
+        (refused(403), Fault.PROXY_FAILED, "allow CONNECT"),
         (failed("SOCKS: Connection not allowed by ruleset"), Fault.PROXY_FAILED, "allow CONNECT"),
-        (failed("the proxy answered '502 Bad' to CONNECT"), Fault.PROXY_FAILED, "its own network"),
+        (refused(502), Fault.PROXY_FAILED, "its own network"),
         (failed("what listens there is no HTTP proxy: b'SSH'"), Fault.PROXY_FAILED, "scheme and port"),
         (failed("it hung up"), Fault.PROXY_FAILED, CATALOGUE[Fault.PROXY_FAILED].hint),
         (OSError(errno.ECONNRESET, "x"), Fault.PROXY_FAILED, CATALOGUE[Fault.PROXY_FAILED].hint),
