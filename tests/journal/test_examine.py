@@ -16,6 +16,7 @@ from feishu_ws.journal.file import connect_reader, explain
 from feishu_ws.journal.image import Image
 from feishu_ws.journal.pages import Kind
 from feishu_ws.journal.replace import mark
+from feishu_ws.journal.schema import NoJournalError
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,20 @@ def test_an_empty_file(tmp_path, is_known, there, found):
         path.touch()
 
     assert (find_damage(path, is_known=is_known) is not None) is found
+
+
+def test_another_programs_file(tmp_path):
+    """A file of another program is refused before SQLite could make anything beside it."""
+    path = tmp_path / NAME
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("CREATE TABLE calendar (id INTEGER)")
+    before = path.read_bytes()
+    with pytest.raises(NoJournalError, match="calendar"):
+        find_damage(path, is_known=True)
+
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
 
 
 def test_the_mark(path):
