@@ -63,7 +63,7 @@ def parse():
     add("--tree", type=Path, action="append", default=[], help="also another checkout's daemon")
     add("--patience", type=float, default=0.0, help="seconds to spend on waiting for others")
     add("--json", type=Path, help="write everything that was measured to this file")
-    add("--brief", action="store_true", help="the comparison alone")
+    add("--brief", action="store_true", help="comparisons alone, medians alone")
     add("--profile", action="store_true", help="instead: the daemon alone under cProfile")
     options = parser.parse_args()
     if options.profile:
@@ -100,15 +100,19 @@ def tables(result, options):
         f"* `{name}`: {TITLES.get(name, 'the daemon of another checkout')}"
         for name in result["candidates"]
     ]
-    names = set(result["candidates"])
+    names, spread = set(result["candidates"]), not options.brief
     if report.OURS in names and names & set(report.PEERS):
         lines += ["", "### An event to another program", "", EXPLAINED, ""]
-        lines += report.comparison(result, options.loads)
+        lines += report.comparison(result, options.loads, spread=spread)
     if report.BOT in names and names & set(report.BOT_PEERS):
         lines += ["", "### A bot and what brings it its events", "", EXPLAINED_BOT, ""]
         lines += report.comparison(
-            result, options.loads, report.BOT, report.BOT_PEERS, "handled_ms"
+            result, options.loads, report.BOT, report.BOT_PEERS, "handled_ms", spread=spread
         )
+    trees = [name for name in result["candidates"] if name.startswith(f"{report.OURS}@")]
+    if report.OURS in names and trees:
+        lines += ["", "### This checkout and another", ""]
+        lines += report.comparison(result, options.loads, peers=trees, spread=spread)
     if report.OURS in names and result["turns"]:
         lines += ["", "### What is asked of feishu-ws", "", *bars.verdicts(result)]
     if result["turns"] and not options.brief:

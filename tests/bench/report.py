@@ -83,13 +83,13 @@ def ratio(ours, theirs, *, more_is_better):
     return median(a / b if more_is_better else b / a for a, b in both)
 
 
-def shown(found, figure):
-    """Return a median with its spread."""
+def shown(found, figure, *, spread=True):
+    """Return a median, with the least and the most."""
     if not found:
         return NONE
     low, middle, high = min(found.values()), median(found.values()), max(found.values())
     text = f"{middle:,.{figure.digits}f}{figure.unit}"
-    if len(found) > 1:
+    if spread and len(found) > 1:
         text += f" ({low:,.{figure.digits}f}{TO}{high:,.{figure.digits}f})"
     return text
 
@@ -112,7 +112,7 @@ def rows_of(table):
     ]
 
 
-def comparison(result, loads, ours=OURS, peers=PEERS, latency="end_to_end_ms"):
+def comparison(result, loads, ours=OURS, peers=PEERS, latency="end_to_end_ms", *, spread=True):
     """Return the table with one column per peer and the ratios to each."""
     names = [name for name in peers if name in result["candidates"]]
     table = [["", *names, ours, *(f"to {name}" for name in names)]]
@@ -123,7 +123,7 @@ def comparison(result, loads, ours=OURS, peers=PEERS, latency="end_to_end_ms"):
             continue
         table.append(
             [figure.title]
-            + [shown(found, figure) for found in [*theirs, mine]]
+            + [shown(found, figure, spread=spread) for found in [*theirs, mine]]
             + [times(ratio(mine, found, more_is_better=figure.more_is_better)) for found in theirs]
         )
     return rows_of(table)
