@@ -50,6 +50,7 @@ class Fault(StrEnum):
     ACCESS_REFUSED = "access_refused"
     CONNECTION_LIMIT = "connection_limit"
     REFUSED_UNKNOWN = "refused_unknown"
+    API_FAILED = "api_failed"
     # handshake and life of a link
     HANDSHAKE_REFUSED = "handshake_refused"
     CLOSED_BY_FEISHU = "closed_by_feishu"
@@ -161,6 +162,11 @@ CATALOGUE: Final[dict[Fault, FaultSpec]] = {
     ),
     Fault.FEISHU_BUSY: FaultSpec(
         "Feishu says it is busy", _RETRY, "nothing, it is retried", visible_after_s=30
+    ),
+    Fault.API_FAILED: FaultSpec(
+        "a call of Feishu's API got no answer that can be used",
+        _NOTE,
+        "feishu-ws doctor; and look at what is between this machine and app.domain",
     ),
     Fault.CREDENTIALS_REFUSED: FaultSpec(
         "Feishu refuses app id or secret",
