@@ -37,8 +37,9 @@ from feishu_ws.happenings import (
 )
 from feishu_ws.intake import Intake
 from feishu_ws.journal.sqlite import SqliteJournal
+from feishu_ws.outward import Outward
 from feishu_ws.overview import Overview
-from feishu_ws.start import open_journal
+from feishu_ws.start import make_place, new_loop, open_journal
 from feishu_ws.tally import Tally
 from feishu_ws.telemetry.health import Heartbeats
 from feishu_ws.telemetry.http import HttpServer
@@ -106,7 +107,7 @@ class Daemon:
 
     def _build_journal(self) -> SqliteJournal:
         path = rooms.journal_path(self._settings)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_place(path)
         return SqliteJournal(
             path,
             rooms.journal(self._settings),
@@ -126,6 +127,7 @@ class Daemon:
                 await http.start()
             self._announce(http)
             self._own("fleet", self._fleet.run())
+            self._own("outward", self._outward.run())
             self._own("pulse", pulse(self._clock, self._tally.event_loop_lag, self._beat))
             self._own("housekeeping", self._keep_house())
             self._own("presence", self._presence.run())
@@ -157,7 +159,7 @@ class Daemon:
             on_proven=self._remember_proof,
         )
         self._overview = Overview(
-            self._settings.app.id,
+            self._settings,
             fleet=self._fleet,
             journal=self._journal,
             dispatcher=self._dispatcher,
@@ -166,6 +168,10 @@ class Daemon:
             watchers=self._watchers,
             clock=clock,
         )
+        self._outward = Outward(
+            self._settings, self._journal, lambda: rooms.credentials(self._settings),
+            clock=clock, tally=tally, observe=observe,
+        )  # fmt: skip
         self._presence = Presence(self._journal, self._dispatcher, clock=clock)
         self._socket = self._build_socket(passed)
         self._metrics = Metrics(
@@ -190,6 +196,7 @@ class Daemon:
             status=lambda: status_object(self._overview.facts()),
             observe=observe,
             passed=passed,
+            office=self._outward.office,
         )
 
     def _build_http(self, passed: Any) -> HttpServer | None:
@@ -338,6 +345,7 @@ class Daemon:
         self._watchers.logs.apply(self._settings.log.level, self._settings.log.format)
         self._metrics.allow_event_types(self._settings.telemetry.event_types or EVENT_TYPES)
         self._fleet.replace_credentials(rooms.credentials(self._settings))
+        self._outward.renew_credentials()
         self._journal.reconfigure(rooms.journal(self._settings))
         delivery = rooms.delivery(self._settings)
         self._dispatcher.reconfigure(delivery)
@@ -351,9 +359,10 @@ class Daemon:
         self._watchers.log_sink.flush()  # what was kept back is no news after the stop
         self._watchers.observe(DaemonStopping(self._stop_reason or "error"))
         self._manager.stopping("confirming what was read")
+        self._intake.hasten()
         await self._fleet.stop(CONFIRM_S)
         self._watchers.end_record()
-        await self._socket.stop(SETTLE_S)
+        await asyncio.gather(self._socket.stop(SETTLE_S), self._outward.stop(SETTLE_S))
         for task in list(self._tasks):
             task.cancel()
         if http is not None:
@@ -369,7 +378,7 @@ def main(loaded: Loaded) -> Exit:
         FeishuWsError: What kept it from starting, or made it give up.
     """
     os.umask(0o077)  # what we write is for us; the socket's mode is set apart from this
-    loop = _new_loop()
+    loop = new_loop()
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(_live(loop, loaded))
@@ -386,12 +395,3 @@ async def _live(loop: asyncio.AbstractEventLoop, loaded: Loaded) -> Exit:
     loop.add_signal_handler(signal.SIGHUP, daemon.reload)
     gc.freeze()  # what was imported lives as long as we do
     return await daemon.run()
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    """Return uvloop's loop where it installs (Linux), asyncio's own elsewhere."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()

@@ -6,21 +6,13 @@ some exception. Foreign exceptions become a `FeishuWsError` at one seam per adap
 """
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Final
 
+from feishu_ws.exits import Exit
 
-class Exit(IntEnum):
-    """Exit codes. Source: CONTRACT 3, after sysexits(3)."""
 
-    OK = 0
-    USAGE = 64
-    UNREACHABLE = 69
-    INTERNAL = 70
-    JOURNAL = 74
-    IN_USE = 75
-    CREDENTIALS = 77
-    CONFIG = 78
+__all__ = ["CATALOGUE", "Exit", "Fault", "FaultSpec", "FeishuWsError", "Remedy"]
 
 
 class Remedy(StrEnum):
@@ -51,6 +43,7 @@ class Fault(StrEnum):
     CONNECTION_LIMIT = "connection_limit"
     REFUSED_UNKNOWN = "refused_unknown"
     API_FAILED = "api_failed"
+    API_REFUSED = "api_refused"
     # handshake and life of a link
     HANDSHAKE_REFUSED = "handshake_refused"
     CLOSED_BY_FEISHU = "closed_by_feishu"
@@ -61,6 +54,8 @@ class Fault(StrEnum):
     LOCAL_STOP = "local_stop"
     ROTATED = "rotated"
     LINK_SUSPECT = "link_suspect"
+    LINKS_FORGOTTEN = "links_forgotten"
+    COMPETING_CONSUMER = "competing_consumer"
     # what Feishu sent
     FRAME_UNUSABLE = "frame_unusable"
     PAYLOAD_REFUSED = "payload_refused"
@@ -118,7 +113,7 @@ _RETRY, _HOLD, _ABORT, _NOTE = Remedy.RETRY, Remedy.HOLD, Remedy.ABORT, Remedy.N
 
 CATALOGUE: Final[dict[Fault, FaultSpec]] = {
     Fault.DNS_FAILED: FaultSpec(
-        "the name of Feishu's host does not resolve",
+        "a name on the way to Feishu does not resolve",
         _RETRY,
         "check the resolver of this machine: getent hosts open.feishu.cn",
         visible_after_s=10,
@@ -147,7 +142,7 @@ CATALOGUE: Final[dict[Fault, FaultSpec]] = {
         "the proxy refused or failed", _RETRY, "check upstream.proxy and the proxy's own log"
     ),
     Fault.DISCOVERY_FAILED: FaultSpec(
-        "discovery was answered with an HTTP error",
+        "discovery was answered with an HTTP error, or not to the end",
         _RETRY,
         "nothing, unless it lasts: then see Feishu's status page",
         visible_after_s=30,
@@ -168,10 +163,16 @@ CATALOGUE: Final[dict[Fault, FaultSpec]] = {
         _NOTE,
         "feishu-ws doctor; and look at what is between this machine and app.domain",
     ),
+    Fault.API_REFUSED: FaultSpec(
+        "Feishu refuses a call of its API",
+        _NOTE,
+        "look the code up in Feishu's documentation; with log_id Feishu's support can find the call",
+    ),
     Fault.CREDENTIALS_REFUSED: FaultSpec(
         "Feishu refuses app id or secret",
         _HOLD,
-        "compare app.id and the secret with the developer console; then `feishu-ws check`",
+        "compare app.id and the secret with the developer console, and see that the app is published"
+        " there; then `feishu-ws doctor`",
         Exit.CREDENTIALS,
     ),
     Fault.ACCESS_REFUSED: FaultSpec(
@@ -221,13 +222,23 @@ CATALOGUE: Final[dict[Fault, FaultSpec]] = {
     Fault.LINK_SUSPECT: FaultSpec(
         "the answer to a ping was late, and a fresh link took over", _NOTE, ""
     ),
+    Fault.LINKS_FORGOTTEN: FaultSpec(
+        "Feishu counts fewer connections of this app than we have",
+        _NOTE,
+        "nothing, all links are renewed, at most once in 6 h; report it to us if it repeats",
+    ),
+    Fault.COMPETING_CONSUMER: FaultSpec(
+        "another program is connected as this app and gets some of its events",
+        _NOTE,
+        "stop the other program, or give it an app of its own",
+    ),
     Fault.FRAME_UNUSABLE: FaultSpec(
         "a frame could not be read and was left alone", _NOTE, "report it to us if it repeats"
     ),
     Fault.PAYLOAD_REFUSED: FaultSpec(
         "an event was refused: too large, too many parts, or parts missing",
         _NOTE,
-        "unsubscribe the event type if it is always too large",
+        "if it repeats: unsubscribe the event type, or report it to us",
     ),
     Fault.JOURNAL_SLOW: FaultSpec(
         "the disk did not commit within 2.8 s, Feishu was told to send again",
@@ -315,12 +326,12 @@ CATALOGUE: Final[dict[Fault, FaultSpec]] = {
     Fault.CONSUMER_ABSENT: FaultSpec(
         "events were given up that only an absent, undeclared consumer held",
         _NOTE,
-        "declare the consumer in delivery.consumers, or forget it",
+        "declare the consumer in delivery.consumers, or `feishu-ws consumers forget` it",
     ),
     Fault.CONSUMER_POISONED: FaultSpec(
         "a consumer keeps dying on the same event",
         _NOTE,
-        "see the dead letters; mend the consumer, then retry",
+        "see `feishu-ws dead list`; mend the consumer, then `feishu-ws dead retry`",
     ),
     Fault.CONSUMER_BEHIND: FaultSpec(
         "events wait for a consumer that is away or slow",

@@ -9,10 +9,11 @@ This is the one way in, whatever the payload came over. Invariants:
 """
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import deque
+from functools import partial
 from typing import Final
 
+from feishu_ws.answering import Answering
 from feishu_ws.clock import Clock
 from feishu_ws.downstream.dispatcher import Dispatcher
 from feishu_ws.downstream.settings import DeliverySettings
@@ -26,8 +27,7 @@ from feishu_ws.tally import Tally
 
 COMMIT_DEADLINE_S: Final = 2.8  # Feishu waits 3 s; 0.2 s are left for the way back
 SHORTEST_WAIT_S: Final = 0.001  # uvloop counts whole milliseconds, and may be one early
-MAX_ANSWERS: Final = 4096  # callbacks whose duplicates get the same answer again
-MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+HASTY_CALLBACK_S: Final = 0.8  # of the second in which a stop confirms what was read
 OK: Final = 200
 AGAIN: Final = 500  # Feishu sends it again: 15 s, 5 min, 1 h, 6 h later
 
@@ -64,7 +64,6 @@ class Intake:
         observe: Observer,
     ) -> None:
         self._journal = journal
-        self._dispatcher = dispatcher
         self._settings = settings
         self._clock = clock
         self._tally = tally
@@ -75,7 +74,7 @@ class Intake:
         self._timer: asyncio.Handle | None = None
         self._timer_at = 0.0  # on the loop's clock; uvloop's handles do not always know
         self._slow_since_s: float | None = None
-        self._answers = _Answers()
+        self._answering = Answering(dispatcher, settings, clock=clock, tally=tally)
         self.unanswered = 0
         """How many payloads wait for their answer."""
         self.last_event_ms = 0
@@ -83,7 +82,11 @@ class Intake:
 
     def reconfigure(self, settings: DeliverySettings) -> None:
         """Apply changed settings (SIGHUP)."""
-        self._settings = settings
+        self._settings = self._answering.settings = settings
+
+    def hasten(self) -> None:
+        """The daemon stops: no callback is waited for longer than its links are."""
+        self._answering.hasten(HASTY_CALLBACK_S)
 
     def accept(self, payload: bytes, answer: Answer) -> None:
         """Journal a payload and answer it; never blocks, never raises."""
@@ -152,36 +155,11 @@ class Intake:
         if outcome.verdict is Verdict.REFUSED:
             self._tell(waiting, AGAIN)
         elif outcome.verdict is Verdict.DUPLICATE:
-            self._answer_duplicate(waiting)
+            self._answering.repeat(waiting.event, partial(self._tell, waiting, OK))
         elif not waiting.is_answered:
-            self._await_reply(waiting, outcome.position)
+            tell = partial(self._tell, waiting, OK)
+            self._answering.begin(waiting.event, waiting.deadline_s, tell)
         _forget_decided(self._callbacks)
-
-    def _await_reply(self, waiting: _Waiting, position: int) -> None:
-        """The event is durable: wait for the first reply, or give the default in time."""
-        self._answers.expect(waiting.event.keys)
-
-        def answer(data: bytes, result: str) -> None:
-            timer.cancel()
-            self._tally.callbacks[result] += 1
-            self._tell(waiting, OK, data)
-            self._answers.give(waiting.event.keys, data)
-
-        def default() -> None:
-            self._dispatcher.stop_awaiting(position)
-            answer(self._settings.callback_default, "defaulted")
-
-        left_s = max(waiting.deadline_s - self._clock.monotonic(), 0.0)
-        timer = asyncio.get_running_loop().call_later(left_s, default)
-        self._dispatcher.await_reply(position, lambda data: answer(data, "answered"))
-
-    def _answer_duplicate(self, waiting: _Waiting) -> None:
-        """Give a repeated callback what the first copy got or gets."""
-
-        def answer(data: bytes | None) -> None:
-            self._tell(waiting, OK, self._settings.callback_default if data is None else data)
-
-        self._answers.ask(waiting.event.keys, answer)
 
     # -- deadlines ------------------------------------------------------------------------
 
@@ -228,34 +206,3 @@ def _forget_decided(line: deque[_Waiting]) -> None:
     """Let go of payloads the journal decided on; they come back in about the order they went."""
     while line and line[0].is_decided:
         line.popleft()
-
-
-class _Answers:
-    """What callbacks were answered, for their duplicates; bounded in number and bytes."""
-
-    def __init__(self) -> None:
-        self._given: OrderedDict[bytes, bytes] = OrderedDict()
-        self._expected: dict[bytes, list[Callable[[bytes], None]]] = {}
-        self._bytes = 0
-
-    def expect(self, keys: tuple[bytes, ...]) -> None:
-        """The first copy of a callback waits for its answer."""
-        self._expected[keys[0]] = []
-
-    def give(self, keys: tuple[bytes, ...], data: bytes) -> None:
-        """The first copy was answered: so are the duplicates that wait."""
-        for tell in self._expected.pop(keys[0], ()):
-            tell(data)
-        self._bytes += len(data) - len(self._given.pop(keys[0], b""))
-        self._given[keys[0]] = data
-        while len(self._given) > MAX_ANSWERS or self._bytes > MAX_ANSWER_BYTES:
-            _, old = self._given.popitem(last=False)
-            self._bytes -= len(old)
-
-    def ask(self, keys: tuple[bytes, ...], tell: Callable[[bytes | None], None]) -> None:
-        """Call `tell` with the first copy's answer, with None if it is not known."""
-        waiting = self._expected.get(keys[0])
-        if waiting is not None:
-            waiting.append(tell)
-        else:
-            tell(self._given.get(keys[0]))

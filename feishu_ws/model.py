@@ -4,6 +4,7 @@ Values only: nothing here does I/O, waits, or knows who uses it.
 """
 
 import fnmatch
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from enum import IntEnum
@@ -40,7 +41,8 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
         created_ms: create_time as Unix milliseconds, None where absent or absurd.
         subject: Chat, message or user id the event is about, "" where there is none.
         message_id: Only of `im.message.receive_v1`, where it is a second dedupe key.
-        from_app: The sender is an app (a bot), perhaps this one.
+        from_app: Of a message: its sender is an app or a bot, perhaps this one; of a
+            reaction: it is this app's own.
         is_callback: Feishu waits for an answer.
     """
 
@@ -111,9 +113,10 @@ class Filter(msgspec.Struct, frozen=True):
     """Which events a consumer wants.
 
     Attributes:
-        types: Shell globs over event types.
+        types: Shell globs over event types, capitals and all; none names nothing.
         chats: Chat ids; empty means any. Events without a chat pass.
-        ignore_own: Leave out messages whose sender is an app.
+        ignore_own: Leave out messages whose sender is an app, this one or another (Feishu
+            does not say which), and this app's reactions.
     """
 
     types: tuple[str, ...] = ("*",)
@@ -281,3 +284,96 @@ class LinkLife(msgspec.Struct, frozen=True):
     phases_s: dict[str, float] = {}
     tried: tuple[Tried, ...] = ()
     back_ms: int | None = None
+
+
+MAX_UUID_CHARS: Final = 50
+"""Longest `uuid` of a send. Source: CONTRACT 5; protocol.md says so of Feishu's own."""
+
+MAX_REQUEST_BYTES: Final = 512 * 1024
+"""Largest request of a send that is kept. Source: assumed; Feishu takes 150 KB of text."""
+
+MAX_ANSWER_BYTES: Final = 4096
+"""Largest answer to a send that is kept: a message id, or a code and what was said of it."""
+
+MAX_QUEUE_CHARS: Final = 256
+"""Longest name of what sends wait in line for; Feishu's ids have some 35 characters."""
+
+_DIGEST_BYTES: Final = 16
+
+
+def digest_send(uuid: str, queue: str, made_ms: int, request: bytes) -> bytes:
+    """Return 16 bytes that tell a send from one of another request, and from a damaged one."""
+    named = f"{made_ms}\0{uuid}\0{queue}\0".encode()
+    return hashlib.blake2b(named + request, digest_size=_DIGEST_BYTES).digest()
+
+
+class SendKind:
+    """What became of an outgoing send."""
+
+    SENT: Final = "sent"
+    REFUSED: Final = "refused"  # by Feishu
+    EXPIRED: Final = "expired"  # never tried, and too late now
+    OUTCOME_UNKNOWN: Final = "outcome_unknown"  # tried so long ago that Feishu might send it twice
+    DAMAGED: Final = "damaged"  # the disk lost what was to be sent
+
+
+class SendOutcome(msgspec.Struct, frozen=True, gc=False):
+    """What became of an outgoing send, for whoever asks again.
+
+    Attributes:
+        kind: One of `SendKind`.
+        answer: What the sender was told or would have been; at most `MAX_ANSWER_BYTES`.
+        is_dead: It is among the dead letters, with its request.
+    """
+
+    kind: str
+    answer: bytes = b""
+    is_dead: bool = False
+
+
+class OutgoingSend(msgspec.Struct, frozen=True, gc=False):
+    """A message on its way to Feishu that the journal keeps.
+
+    Attributes:
+        uuid: What names it, also for Feishu; at most `MAX_UUID_CHARS`.
+        queue: What it waits in line for, such as a chat's id; may be "".
+        request: What to send, as its sender wrote it; empty once it has an outcome, unless
+            it is dead.
+        digest: See `digest_send`; known as long as the send is.
+        made_ms: When it was accepted, Unix milliseconds.
+        attempts: How often it was tried, also if nobody knows what came of that.
+        first_attempt_ms: When it was tried first, None if it never was.
+        outcome: What became of it, None until that is known.
+        closed_ms: Since when that is known.
+        number: In the order in which sends were accepted; 0 until the journal holds it.
+    """
+
+    uuid: str
+    queue: str
+    request: bytes
+    digest: bytes
+    made_ms: int
+    attempts: int = 0
+    first_attempt_ms: int | None = None
+    outcome: SendOutcome | None = None
+    closed_ms: int | None = None
+    number: int = 0
+
+    @classmethod
+    def make(cls, uuid: str, queue: str, request: bytes, made_ms: int) -> "OutgoingSend":
+        """Return one that was not tried yet.
+
+        Raises:
+            ValueError: It is no send that a journal keeps.
+        """
+        if not (0 < len(uuid) <= MAX_UUID_CHARS and uuid.isprintable()):
+            raise ValueError(f"uuid of {len(uuid)} characters, expected 1 to {MAX_UUID_CHARS}")
+        if len(queue) > MAX_QUEUE_CHARS or not queue.isprintable():
+            raise ValueError(f"queue of {len(queue)} characters, at most {MAX_QUEUE_CHARS}")
+        if not 0 < len(request) <= MAX_REQUEST_BYTES:
+            raise ValueError(f"request of {len(request)} bytes, expected 1 to {MAX_REQUEST_BYTES}")
+        return cls(uuid, queue, request, digest_send(uuid, queue, made_ms, request), made_ms)
+
+    def asks_for(self, request: bytes) -> bool:
+        """Whether this is the request that was made under the uuid."""
+        return self.digest == digest_send(self.uuid, self.queue, self.made_ms, request)

@@ -5,12 +5,14 @@ from typing import Final
 
 from feishu_ws import __version__
 from feishu_ws.clock import Clock
+from feishu_ws.config import Settings
 from feishu_ws.downstream.dispatcher import Dispatcher
 from feishu_ws.downstream.seat import Seat
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.intake import COMMIT_DEADLINE_S, Intake
 from feishu_ws.journal.contract import Journal
 from feishu_ws.model import ConsumerRecord
+from feishu_ws.secret import redact_url
 from feishu_ws.tally import Tally
 from feishu_ws.telemetry.facts import ConsumerFact, Facts, JournalFact, LinkFact
 from feishu_ws.upstream.fleet import Fleet
@@ -24,7 +26,7 @@ class Overview:
 
     def __init__(
         self,
-        app_id: str,
+        settings: Settings,
         *,
         fleet: Fleet,
         journal: Journal,
@@ -34,7 +36,7 @@ class Overview:
         watchers: Watchers,
         clock: Clock,
     ) -> None:
-        self._app_id = app_id
+        self._settings = settings  # only what needs a restart to change is read
         self._fleet = fleet
         self._journal = journal
         self._dispatcher = dispatcher
@@ -49,11 +51,15 @@ class Overview:
         """Return the daemon as it is now."""
         return Facts(
             version=__version__,
-            app_id=self._app_id,
+            app_id=self._settings.app.id,
+            domain=self._settings.app.domain,
+            proxy=_without_login(self._settings.upstream.proxy),
+            needs_restart=self._watchers.needs_restart,
             started_ms=self._started_ms,
             now_ms=self._clock.wall_ms(),
             links=tuple(self._links()),
             links_wanted=self._fleet.size,
+            is_storm=self._fleet.is_storm,
             journal=self._journal_fact(),
             consumers=tuple(self._consumers()),
             tally=self._tally,
@@ -138,6 +144,11 @@ class Overview:
                 cursor=seat.progress.read_through,
                 types=seat.wanted.filter.types,
             )
+
+
+def _without_login(proxy: str) -> str:
+    """Return `upstream.proxy` as it may be shown; "env" and "" are what they are."""
+    return redact_url(proxy) if "://" in proxy else proxy
 
 
 def _durable(record: ConsumerRecord, seat: Seat | None, oldest_ms: int) -> ConsumerFact:

@@ -9,6 +9,7 @@ from feishu_ws.config import KEYS, ConfigError, Settings
 from feishu_ws.downstream.settings import MAX_CONSUMERS, DeliverySettings, SocketSettings
 from feishu_ws.journal.contract import JournalSettings
 from feishu_ws.model import Filter
+from feishu_ws.openapi.limits import Limits
 from feishu_ws.upstream.settings import Credentials, UpstreamSettings
 
 _MS: Final = 1000
@@ -73,6 +74,11 @@ def journal(settings: Settings) -> JournalSettings:
 def delivery(settings: Settings) -> DeliverySettings:
     """Return the keys of `delivery.*`."""
     return _pick(DeliverySettings, settings.delivery)
+
+
+def limits(settings: Settings) -> Limits:
+    """Return the keys of `openapi.*`."""
+    return _pick(Limits, settings.openapi)
 
 
 def journal_path(settings: Settings) -> Path:

@@ -1,11 +1,13 @@
-"""Opening the journal: patiently, and so that a stop is heard meanwhile."""
+"""Opening the journal: where it shall lie, patiently, and so that a stop is heard meanwhile."""
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from feishu_ws.clock import Clock
 from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.journal.file import explain_os
 
 LOCK_PATIENCE_S: Final = 2.0  # a command holds the lock of a stopped daemon's journal some 0.3 s
 LOCK_POLL_S: Final = 0.1
@@ -21,6 +23,20 @@ class Opening(Protocol):
     def begin(self) -> None:
         """Do the rest, on the event loop's thread."""
         ...
+
+
+def make_place(path: Path) -> None:
+    """Make the directory that a journal is to lie in, for its owner alone.
+
+    Raises:
+        FeishuWsError: `journal_io`, `journal_read_only` or `disk_full`, saying which it is.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        where = error.filename or path.parent
+        seen = f"cannot make {where}, expected a directory for the journal {path}"
+        raise explain_os(error, seen) from error
 
 
 async def open_journal(journal: Opening, clock: Clock, stop: asyncio.Event) -> bool:
@@ -79,3 +95,12 @@ async def _prepare(journal: Opening, stop: asyncio.Event) -> bool:
         return False
     done.result()
     return True
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Return uvloop's loop where it installs (Linux), asyncio's own elsewhere."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -6,7 +6,7 @@ are rare, go out as happenings.
 """
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -99,5 +99,18 @@ class Tally:
     events_dead_lettered: Counter[str] = field(default_factory=Counter)  # by reason
     event_delivery_duration: Histogram = field(default_factory=partial(Histogram, DELIVERY_EDGES_S))
     consumer_ack_duration: Histogram = field(default_factory=partial(Histogram, DELIVERY_EDGES_S))
+    # what is said to Feishu
+    api_requests: Counter[tuple[str, str]] = field(default_factory=Counter)  # by route, result
+    api_request_duration: defaultdict[str, Histogram] = field(
+        default_factory=partial(defaultdict, partial(Histogram, PHASE_EDGES_S))
+    )  # by route
+    api_retries: int = 0
+    api_rate_limit_wait_s: float = 0.0
+    token_refreshes: int = 0
+    token_refresh_failures: int = 0
+    token_expiry_s: float = 0.0  # Unix time
+    sends: Counter[str] = field(default_factory=Counter)  # by what became of them
+    sends_waiting: int = 0
+    remote_instances: int = 0
     # process
     event_loop_lag: Histogram = field(default_factory=partial(Histogram, LAG_EDGES_S))

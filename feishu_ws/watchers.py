@@ -9,7 +9,7 @@ from typing import TextIO
 from feishu_ws.clock import Clock
 from feishu_ws.clockwatch import ClockWatch
 from feishu_ws.config import Settings
-from feishu_ws.happenings import DiscoveryAnswered, Happening
+from feishu_ws.happenings import ConfigReloaded, DiscoveryAnswered, Happening
 from feishu_ws.model import LinkLife
 from feishu_ws.recorder import FlightRecorder, Keep
 from feishu_ws.telemetry.counts import Counts
@@ -37,6 +37,7 @@ class Watchers:
         )
         self.log_sink = LogSink(self.logs, clock)
         self.clock_offset_s = 0.0
+        self.needs_restart: tuple[str, ...] = ()
         self.clock_watch = ClockWatch(clock.wall_ms(), clock.monotonic())
         self.hide(settings)
 
@@ -64,6 +65,8 @@ class Watchers:
             self.clock_watch.heard(
                 happening.clock_offset_s, self._clock.wall_ms(), self._clock.monotonic()
             )
+        if isinstance(happening, ConfigReloaded):
+            self.needs_restart = happening.needs_restart
         self.counts.observe(happening)
         self.faults.observe(happening, self._clock.monotonic())
         self.losses.observe(happening)

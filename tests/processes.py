@@ -165,6 +165,29 @@ class ConsumerProcess:
             self.kill()
 
 
+class ServingProcess(ConsumerProcess):
+    """A consumer that serves handlers; see `serving_process.py` for what they may be told."""
+
+    def __init__(self, directory, socket_path, name="bot", **told):
+        super().__init__(directory, socket_path, name)
+        self._told = told
+
+    def start(self, **told):
+        """Start it, told differently if need be."""
+        script = Path(__file__).parent / "serving_process.py"
+        words = [*self._arguments, json.dumps(self._told | told)]
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), *words], stdin=subprocess.DEVNULL
+        )
+        return self
+
+    def noted(self, kind):
+        """Return its notes of one kind, without the kind."""
+        text = self.log_path.read_text() if self.log_path.exists() else ""
+        lines = [line.partition(" ") for line in text.splitlines()]
+        return [rest for first, _, rest in lines if first == kind]
+
+
 def free_port():
     """Return a TCP port that is free now."""
     with socket.socket() as probe:

@@ -253,6 +253,21 @@ async def test_a_callback_nobody_answers_gets_the_default(feishu, run_daemon):
     assert (late.late, late.reply_by) == (True, None)
 
 
+async def test_a_stop_answers_the_callback_that_is_waited_for(feishu, run_daemon):
+    """Feishu gets the default before the link is closed; the event comes late after the start."""
+    async with run_daemon() as running, running.consumer() as consumer:
+        await feishu.wait_for_links(2)
+        await consumer.call("ping")
+        pushed = feishu.push(corpus.sample("card.action.trigger", 1, feishu.new_origin()))
+        held = await anext(consumer)
+    answer = await pushed.confirmed()
+    async with run_daemon() as running, running.consumer() as consumer:
+        (again,) = await asyncio.wait_for(take(consumer, 1), 5)
+
+    assert (answer, held.late, pushed.ack_latency_s < 2) == ((200, b"{}"), False, True)
+    assert (again.position, again.late, again.reply_by) == (held.position, True, None)
+
+
 async def test_hostile_frames_change_nothing(feishu, run_daemon):
     """Text, garbage and empty frames are counted; the link stays and goes on."""
     async with run_daemon() as running, running.consumer() as consumer:

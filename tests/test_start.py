@@ -1,14 +1,50 @@
 """A daemon that starts: patient with a command, and open to a stop all the while."""
 
 import asyncio
+import errno
+import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from feishu_ws.clock import ManualClock
 from feishu_ws.faults import Fault, FeishuWsError
-from feishu_ws.start import LOCK_PATIENCE_S, open_journal
+from feishu_ws.start import LOCK_PATIENCE_S, make_place, open_journal
+
+
+def test_a_place_is_made_for_its_owner_alone(tmp_path):
+    """However deep; one that is there already is as it was."""
+    path = tmp_path / "a" / "b" / "journal.db"
+    make_place(path)
+    path.parent.chmod(0o750)
+    make_place(path)
+    assert path.parent.stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("number", "fault"),
+    [
+        (errno.EACCES, Fault.JOURNAL_IO),
+        (errno.EROFS, Fault.JOURNAL_READ_ONLY),
+        (errno.ENOSPC, Fault.DISK_FULL),
+        (errno.EDQUOT, Fault.DISK_FULL),
+    ],
+)
+def test_a_place_that_cannot_be_made(tmp_path, monkeypatch, number, fault):
+    """The fault says why, the message which directory; exit 74, and no traceback."""
+
+    def refuse(path, *_, **__):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(FeishuWsError) as caught:
+        make_place(tmp_path / "a" / "journal.db")
+    assert caught.value.fault is fault
+    assert caught.value.spec.exit_code == 74
+    assert str(tmp_path / "a") in caught.value.detail
 
 
 class Journal:

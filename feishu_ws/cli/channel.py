@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from feishu_ws.cli.parser import PROGRAM, HintedError
-from feishu_ws.cli.reach import fault_of, is_socket_named, socket_of
+from feishu_ws.cli.reach import (
+    HANGS,
+    explain_absence,
+    fault_of,
+    is_silent,
+    is_socket_named,
+    socket_of,
+)
 from feishu_ws.client import Code, Disconnected, RpcError
 from feishu_ws.client.connection import Connection, open_connection
 from feishu_ws.config import ConfigError, Settings, load
@@ -34,6 +41,7 @@ Work = Callable[[Ask], Awaitable[T]]
 
 ANSWER_S: Final = 10.0  # to a ping; a daemon that takes longer is one that hangs
 ORDER_S: Final = 120.0  # to give back or drop a journal full of dead letters
+NAME_IT: Final = "name that process's socket with --socket, or stop it"
 SKIPPED: Final = "skipped"  # in the data of a refusal to pass over events
 
 
@@ -99,7 +107,7 @@ async def _instead(args: argparse.Namespace, nobody: Disconnected, work: Work[T]
     from feishu_ws.cli.owner import Owner  # the half of a daemon: 0.2 s
 
     if is_socket_named(args):
-        raise nobody
+        raise explain_absence(nobody, socket_of(args)) from nobody
     settings = _settings(args, nobody)
     try:
         async with Owner(settings) as owner:
@@ -108,7 +116,7 @@ async def _instead(args: argparse.Namespace, nobody: Disconnected, work: Work[T]
     except FeishuWsError as exc:
         if exc.fault is Fault.JOURNAL_LOCKED:
             detail = f"{nobody.detail}; {exc.detail}"
-            hint = "name that process's socket with --socket, or stop it"
+            hint = HANGS if is_silent(nobody) else NAME_IT
             raise HintedError(exc.fault, detail, hint) from exc
         if exc.fault is Fault.DAEMON_UNREACHABLE:
             raise NobodyThereError(nobody, (exc.detail,)) from exc

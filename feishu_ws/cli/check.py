@@ -4,7 +4,10 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
+from pathlib import Path
 
+from feishu_ws.cli.examine.journal import obstacle
 from feishu_ws.cli.render import Cell, Paint, table
 from feishu_ws.config import Loaded, effective, load
 
@@ -15,9 +18,19 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: Something is not valid; it names everything that is not.
     """
-    loaded = load(args.config, os.environ)
+    loaded = _with_place(load(args.config, os.environ))
     print(json.dumps(_as_json(loaded), ensure_ascii=False) if args.json else _as_text(loaded))
     return 0
+
+
+def _with_place(loaded: Loaded) -> Loaded:
+    """Return it with a warning where this user could not keep the journal: another may."""
+    path = loaded.settings.journal.path
+    why = obstacle(Path(path))
+    if not why:
+        return loaded
+    warning = f"journal.path: {why}, expected a place that the daemon's user can write, {path}"
+    return replace(loaded, warnings=(*loaded.warnings, warning))
 
 
 def _as_json(loaded: Loaded) -> dict[str, object]:

@@ -1,18 +1,14 @@
 """Every command: what it is for, what it takes, how it is used. Imports nothing heavy."""
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from feishu_ws.cli import values
-from feishu_ws.cli.scenarios import LIST, scenario_table
+from feishu_ws.cli import options
+from feishu_ws.cli.options import Parser
+from feishu_ws.cli.scenarios import scenario_table
 
-Parser = argparse.ArgumentParser
 Say = Callable[[Parser], None]
-
-DEFAULT_LISTEN: Final = "127.0.0.1:18080"
-SHELLS: Final = ("bash", "zsh", "fish")
 
 CONFIG: Final = "config"
 SOCKET: Final = "socket"
@@ -51,134 +47,6 @@ class Command:
         return f"feishu_ws.cli.{self.name}"
 
 
-# -- options --------------------------------------------------------------------------------
-
-
-def _demo(parser: Parser) -> None:
-    parser.add_argument(
-        "--events", type=values.count, metavar="N", help="end after N settled events"
-    )
-    parser.add_argument(
-        "--for", type=values.seconds, metavar="SECONDS", dest="seconds", help="end then"
-    )
-    parser.add_argument(
-        "--rate", type=values.rate, default=4.0, metavar="N", help="events per second"
-    )
-
-
-def _simulate(parser: Parser) -> None:
-    parser.add_argument(
-        "--listen",
-        type=values.address,
-        default=DEFAULT_LISTEN,
-        metavar="HOST:PORT",
-        help=f"where it listens (default: {DEFAULT_LISTEN})",
-    )
-    parser.add_argument(
-        "--scenario",
-        default="calm",
-        metavar="NAME|FILE",
-        help=f"what happens: one of those above, a TOML file, or {LIST!r} (default: calm)",
-    )
-    parser.add_argument("--rate", type=values.rate, metavar="N", help="events per second")
-    parser.add_argument("--events", type=values.count, metavar="N", help="end after N events")
-    parser.add_argument(
-        "--show", action="store_true", help="print the scenario's TOML instead of playing it"
-    )
-    parser.add_argument("--app-id", metavar="ID", help="the app that may connect")
-    parser.add_argument("--secret", metavar="TEXT", help="its simulated secret")
-    parser.add_argument(
-        "--links", type=values.count, default=0, metavar="N", help="begin when N links are open"
-    )
-
-
-def _tail(parser: Parser) -> None:
-    parser.add_argument(
-        "--from",
-        type=values.start,
-        default="latest",
-        metavar="WHERE",
-        dest="start",
-        help="latest (default), earliest or a position",
-    )
-    parser.add_argument(
-        "--type", action="append", metavar="GLOB", dest="types", help="only such event types"
-    )
-    parser.add_argument("--max", type=values.count, metavar="N", help="end after N events")
-
-
-def _doctor(parser: Parser) -> None:
-    parser.add_argument(
-        "--connect", action="store_true", help="where no daemon runs, open a link and close it"
-    )
-
-
-def _completion(parser: Parser) -> None:
-    parser.add_argument("shell", choices=SHELLS)
-
-
-def _consumer_name(parser: Parser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the consumer")
-
-
-def _replay(parser: Parser) -> None:
-    parser.add_argument("consumer", metavar="CONSUMER", help="whose cursor is moved")
-    parser.add_argument(
-        "--from",
-        type=values.point,
-        required=True,
-        metavar="POSITION|TIME",
-        dest="point",
-        help="the first event it shall get: a position, earliest, latest, a date or time, an age",
-    )
-    parser.add_argument(
-        "--skip",
-        action="store_true",
-        help="also forward: what lies between and is not settled is never delivered",
-    )
-
-
-def _of_consumer(parser: Parser) -> None:
-    parser.add_argument("--consumer", metavar="NAME", help="only dead letters of this consumer")
-
-
-def _incidents(parser: Parser) -> None:
-    parser.add_argument(
-        "--since",
-        type=values.moment,
-        default="24h",
-        metavar="TIME",
-        help="since a date or time, or for an age such as 30m, 2h, 7d (default %(default)s)",
-    )
-    parser.add_argument("--max", type=values.count, metavar="N", help="the newest N of the table")
-
-
-def _dead_list(parser: Parser) -> None:
-    _of_consumer(parser)
-    parser.add_argument("--max", type=values.count, metavar="N", help="at most N")
-
-
-def _dead_show(parser: Parser) -> None:
-    parser.add_argument("position", type=values.position, metavar="POSITION", help="which event")
-    _of_consumer(parser)
-
-
-def _dead_some(parser: Parser) -> None:
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "positions",
-        type=values.position,
-        nargs="*",
-        default=[],
-        metavar="POSITION",
-        help="which events",
-    )
-    which.add_argument("--all", action="store_true", help="all of them")
-    _of_consumer(parser)
-
-
-# -- commands -------------------------------------------------------------------------------
-
 _ABOUT_DIRECT: Final = """\
 Asks the running daemon. Where none runs, the command takes the journal's lock and works
 on the journal itself, as the daemon would; then it needs the daemon's configuration."""
@@ -186,7 +54,7 @@ on the journal itself, as the daemon would; then it needs the daemon's configura
 _SIMULATE: Final = Command(
     "simulate",
     "a simulated Feishu alone",
-    _simulate,
+    options.simulate,
     about=f"""\
 Plays a scenario on this machine: events come, links are cut, discovery is refused.
 A scenario is a TOML file; the one called tour explains every key.
@@ -214,7 +82,7 @@ _CONSUMERS: Final = Command(
         Command(
             "forget",
             "remove a consumer and its cursor",
-            _consumer_name,
+            options.consumer_name,
             _TALKS,
             """\
 Removes a consumer that is not connected and not declared in delivery.consumers. What
@@ -227,7 +95,7 @@ only it held may go; its dead letters stay. Root or the daemon's user only.""",
 _REPLAY: Final = Command(
     "replay",
     "move a consumer's cursor",
-    _replay,
+    options.replay,
     _TALKS,
     """\
 Lets a consumer get events again from a position or a time on, also while it is connected.
@@ -261,7 +129,7 @@ take in time. They stay until they are retried or dropped, or the journal needs 
         Command(
             "list",
             "what there is and why",
-            _dead_list,
+            options.dead_list,
             _TALKS,
             "Notes may repeat content; only root and the daemon's user see them.",
             (("dead list --consumer astrbot --max 20", "the first twenty of one consumer"),),
@@ -269,7 +137,7 @@ take in time. They stay until they are retried or dropped, or the journal needs 
         Command(
             "show",
             "one dead letter with its event",
-            _dead_show,
+            options.dead_show,
             _TALKS,
             "Shows the event itself. Root or the daemon's user only.",
             (("dead show 118 --json", "for programs"),),
@@ -277,7 +145,7 @@ take in time. They stay until they are retried or dropped, or the journal needs 
         Command(
             "retry",
             "deliver again",
-            _dead_some,
+            options.dead_some,
             _TALKS,
             "Each comes once more, its attempts counted anew. Root or the daemon's user only.",
             (
@@ -288,7 +156,7 @@ take in time. They stay until they are retried or dropped, or the journal needs 
         Command(
             "drop",
             "give up for good",
-            _dead_some,
+            options.dead_some,
             _TALKS,
             "They cannot be had back. Root or the daemon's user only.",
             (
@@ -296,6 +164,37 @@ take in time. They stay until they are retried or dropped, or the journal needs 
                 ("dead drop --all --consumer old-bot", "all of one consumer"),
             ),
         ),
+    ),
+)
+
+_SEND: Final = Command(
+    "send",
+    "a message through the daemon",
+    options.send,
+    _TALKS,
+    """\
+Prints the id of the message once Feishu has it. The words come from standard input or a
+file, never from the command line, where every user of this machine could read them.""",
+    (
+        ("send --to oc_a1b2", "what is typed, up to Ctrl-D"),
+        ("send --reply-to om_a1b2 --file answer.txt", "a reply"),
+        ("send --to ou_a1b2 --type post --file post.json", "any other type"),
+        ("send --to oc_a1b2 --durable --uuid backup-2026-11-24", "kept until Feishu has it"),
+    ),
+)
+
+_API: Final = Command(
+    "api",
+    "any call of Feishu's API through the daemon",
+    options.api,
+    _TALKS,
+    """\
+Makes the call with the daemon's token, within its limits of connections, and prints what
+Feishu answers. Tokens themselves cannot be asked for.""",
+    (
+        ("api GET /open-apis/bot/v3/info", "who the bot is"),
+        ("api GET /open-apis/im/v1/chats --query page_size=50", "which chats it is in"),
+        ("api POST /open-apis/im/v1/chats --body chat.json", "with a body"),
     ),
 )
 
@@ -312,7 +211,7 @@ COMMANDS: Final = (
     Command(
         "demo",
         "everything at once, no account needed",
-        _demo,
+        options.demo,
         examples=(
             ("demo", "until Ctrl-C"),
             ("demo --events 20", "ends by itself"),
@@ -328,7 +227,7 @@ COMMANDS: Final = (
     Command(
         "doctor",
         "find out why events do not come",
-        _doctor,
+        options.doctor,
         _TALKS,
         """\
 Looks at configuration, clock, DNS, TCP, TLS, proxy, discovery, link, journal, socket and
@@ -353,7 +252,7 @@ a running daemon it opens no link: that would take events from it.""",
     Command(
         "incidents",
         "past losses and outages: table and timeline",
-        _incidents,
+        options.incidents,
         _TALKS,
         "On the timeline # is live, . away and x a loss; the last line tells when no link was live.",
         (
@@ -365,7 +264,7 @@ a running daemon it opens no link: that would take events from it.""",
     Command(
         "tail",
         "events as they arrive; disturbs nobody",
-        _tail,
+        options.tail,
         _TALKS,
         examples=(
             ("tail", "until Ctrl-C"),
@@ -375,10 +274,12 @@ a running daemon it opens no link: that would take events from it.""",
     _CONSUMERS,
     _REPLAY,
     _DEAD,
+    _SEND,
+    _API,
     Command(
         "completion",
         "a completion script for your shell",
-        _completion,
+        options.completion,
         examples=(
             ("completion bash", "source <(feishu-ws completion bash)"),
             ("completion zsh", 'feishu-ws completion zsh > "${fpath[1]}/_feishu-ws"'),

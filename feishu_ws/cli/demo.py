@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from feishu_ws.cli.children import LOCALHOST, Child, ChildError, child_environment, free_port
-from feishu_ws.cli.eventline import event_line
+from feishu_ws.cli.eventline import EventLines
 from feishu_ws.cli.render import Paint
 from feishu_ws.client import Consumer, Delivery, Disconnected
 from feishu_ws.config.kinds import MAX_SOCKET_PATH
@@ -111,6 +111,7 @@ class _Demo:
         self._directory = directory
         self._stack = stack
         self._paint = Paint(sys.stdout)
+        self._lines = EventLines(sys.stdout)
         self._score = Score()
         self._over = asyncio.Event()
         self._began_s = time.monotonic()
@@ -203,7 +204,7 @@ class _Demo:
         if self._args.json:
             print(delivery.raw.decode(), flush=True)
         else:
-            print(event_line(delivery, self._paint), flush=True)
+            print(self._lines.line(delivery), flush=True)
 
     async def _retell(self, feishu: Child) -> None:
         """Say when Feishu cuts a link, and when the daemon has a new one."""

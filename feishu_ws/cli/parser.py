@@ -4,7 +4,8 @@ import argparse
 from typing import Any, Final, NoReturn
 
 from feishu_ws import __version__
-from feishu_ws.cli.commands import COMMANDS, CONFIG, SOCKET, Command, Parser
+from feishu_ws.cli.commands import COMMANDS, CONFIG, SOCKET, Command
+from feishu_ws.cli.options import Parser
 from feishu_ws.faults import Fault, FeishuWsError
 
 PROGRAM: Final = "feishu-ws"

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Final, NamedTuple, TextIO
 
 _CODES: Final = {"bold": "1", "dim": "2", "bad": "31", "good": "32", "warn": "33", "name": "36"}
@@ -14,6 +15,8 @@ NOTHING: Final = "-"
 """What stands where there is nothing to say."""
 _STEERING: Final = re.compile("[\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """What valid JSON may hold unescaped and a terminal may obey."""
+_EMOJI_VARIANT: Final = "\ufe0f"
+_WITHOUT_WIDTH: Final = frozenset({"Mn", "Me", "Cf"})  # marks on the letter before, and joiners
 
 
 class Cell(NamedTuple):
@@ -50,12 +53,28 @@ def table(rows: Sequence[Sequence[Cell]], paint: Paint, indent: int = 2) -> list
 
 
 def width(text: str) -> int:
-    """Return the columns that text takes; Chinese characters take two."""
-    return sum(_columns(char) for char in text)
+    """Return the columns that text takes, at the most; Chinese characters take two."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def fit(text: str, columns: int) -> str:
+    """Return as much of text as fits, an ellipsis in the place of the rest."""
+    if width(text) <= columns:
+        return text
+    taken = accumulate(map(_columns, text))
+    return "".join(char for char, end in zip(text, taken, strict=True) if end < columns) + "…"
+
+
+def pad(text: str, columns: int) -> str:
+    """Return text that takes exactly so many columns."""
+    fitting = fit(text, columns)
+    return fitting + " " * (columns - width(fitting))
 
 
 def _columns(char: str) -> int:
-    if unicodedata.combining(char):
+    if char == _EMOJI_VARIANT:
+        return 1  # what it follows takes two columns instead of one
+    if unicodedata.category(char) in _WITHOUT_WIDTH:
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 

@@ -4,16 +4,19 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from feishu_ws.cli.reach import refusal, socket_of
+from feishu_ws.cli.reach import explain_absence, refusal, socket_of
 from feishu_ws.cli.render import NOTHING, Cell, Paint, age, ago, local_time_ms, size, table
-from feishu_ws.client import RpcError, ask
+from feishu_ws.client import Disconnected, RpcError, ask
 from feishu_ws.events.summary import printable
 
 Status = Mapping[str, Any]
 Rows = Sequence[Sequence[Cell]]
+
+_SEVERAL: Final = frozenset({"link", "consumer"})
+"""Concerns of which there are several, so that a fault of theirs names which."""
 
 MAX_LOSSES: Final = 8  # the newest of those the daemon tells
 
@@ -22,13 +25,15 @@ def run(args: argparse.Namespace) -> int:
     """Ask and print.
 
     Raises:
-        Disconnected: No daemon is there.
+        HintedError: No daemon is there, or it hangs.
     """
     path = socket_of(args)
     try:
         status = asyncio.run(ask(path, "status"))
     except RpcError as exc:
         raise refusal(exc, path) from exc
+    except Disconnected as exc:
+        raise explain_absence(exc, path) from exc
     print(json.dumps(status, ensure_ascii=False) if args.json else describe(status, sys.stdout))
     return 0
 
@@ -67,23 +72,48 @@ def _head(status: Status, now_ms: int) -> Section:
 
 
 def _faults(status: Status) -> Section:
-    rows = []
-    for fault in status.get("faults", ()):
-        lasted = age(fault.get("lasted_s", 0))
-        what = f"{_text(fault, 'title')}, for {lasted}; try: {_text(fault, 'hint')}"
-        rows.append([Cell(_text(fault, "fault"), "bad"), Cell(what)])
+    rows: list[list[Cell]] = []
+    for concern, active in _by_fault(status.get("faults", ())):
+        lasted = age(max(fault.get("lasted_s", 0) for fault in active))
+        what = ", ".join([_text(active[0], "title"), *_whose(concern, active), f"for {lasted}"])
+        rows.append([Cell(_text(active[0], "fault"), "bad"), Cell(what)])
+        rows.append([Cell(""), Cell(f"try: {_text(active[0], 'hint')}", "dim")])
     return (Cell("faults", "bold") if rows else None), rows
+
+
+def _by_fault(faults: Iterable[Status]) -> Iterable[tuple[str, list[Status]]]:
+    """Return together what is the same fault of several links or consumers, in their order."""
+    found: dict[tuple[str, str], list[Status]] = {}
+    for fault in faults:
+        key = _text(fault, "concern"), _text(fault, "fault")
+        found.setdefault(key, []).append(fault)
+    return ((concern, active) for (concern, _), active in found.items())
+
+
+def _whose(concern: str, active: Sequence[Status]) -> Iterable[str]:
+    """Return which links or consumers, as one piece of text; nothing for what there is one of."""
+    if concern in _SEVERAL:
+        names = ", ".join(_text(fault, "subject") for fault in active)
+        yield f"{concern}{'s' if len(active) > 1 else ''} {names}"
 
 
 def _links(status: Status, now_ms: int) -> Section:
     links = status.get("links", ())
-    live = sum(link.get("state") == "connected" for link in links)
     head = [
         Cell(name, "dim") for name in ("link", "state", "for", "last frame", "failures", "fault")
     ]
     rows = [head] + [_link(link, now_ms) for link in links]
-    title = Cell(f"links: {live} of {status.get('links_wanted', len(links))} live", "bold")
-    return title, rows if links else []
+    return Cell(f"links: {', '.join(_fleet(status, links))}", "bold"), rows if links else []
+
+
+def _fleet(status: Status, links: Sequence[Status]) -> Iterable[str]:
+    live = sum(link.get("state") == "connected" for link in links)
+    wanted = status.get("links_wanted", len(links))
+    yield f"{live} of {wanted} live"
+    if wanted < len(links):
+        yield f"{len(links)} configured"
+    if status.get("storm"):
+        yield "reconnect storm: they wait until they may try again"
 
 
 def _link(link: Status, now_ms: int) -> list[Cell]:

@@ -6,9 +6,9 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-from feishu_ws.cli.eventline import event_line
+from feishu_ws.cli.eventline import EventLines
 from feishu_ws.cli.reach import refusal, socket_of
-from feishu_ws.cli.render import Paint, verbatim
+from feishu_ws.cli.render import verbatim
 from feishu_ws.client import Consumer, RpcError
 
 NAME: Final = "tail"  # without a cursor names may be shared
@@ -37,12 +37,12 @@ async def _tail(args: argparse.Namespace, path: str) -> None:
 
 
 async def _print(consumer: Consumer, most: int | None, *, as_json: bool) -> None:
-    paint, printed = Paint(sys.stdout), 0
+    lines, printed = EventLines(sys.stdout), 0
     async for delivery in consumer:
         if as_json:
             line = verbatim(delivery.raw.decode(), sys.stdout)
         else:
-            line = event_line(delivery, paint)
+            line = lines.line(delivery)
         print(line, flush=True)
         delivery.settle_soon()  # makes room in the window
         printed += 1

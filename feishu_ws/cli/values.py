@@ -74,3 +74,11 @@ def address(text: str) -> str:
     if not colon or not host or not port.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no HOST:PORT")
     return text
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Read a name and a value."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value

@@ -3,6 +3,7 @@
 `feishu_ws.client.blocking` has the same names for programs with threads.
 """
 
+from feishu_ws.client.answers import card, preview, template_card, toast
 from feishu_ws.client.connection import ask
 from feishu_ws.client.consumer import Consumer
 from feishu_ws.client.delivery import CloudEvent, Delivery
@@ -19,4 +20,8 @@ __all__ = [
     "RpcError",
     "Superseded",
     "ask",
+    "card",
+    "preview",
+    "template_card",
+    "toast",
 ]

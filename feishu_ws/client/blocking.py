@@ -6,7 +6,7 @@ called from any thread and waits for its result.
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
@@ -14,8 +14,12 @@ from typing import Any, Final, Self, TypeVar
 
 from feishu_ws.client import consumer as asynchronous
 from feishu_ws.client import delivery as delivered
+from feishu_ws.client.answers import card, preview, template_card, toast
 from feishu_ws.client.errors import Disconnected
+from feishu_ws.client.handlers import Handler as AsyncHandler
 from feishu_ws.wire.native import HelloResult
+
+__all__ = ["Consumer", "Delivery", "card", "preview", "template_card", "toast"]
 
 T = TypeVar("T")
 
@@ -86,6 +90,10 @@ class Delivery:
         return repr(self._of)
 
 
+Handler = Callable[[Delivery], Any]
+"""Gets a delivery on a thread of its own; returns the answer to a callback."""
+
+
 class Consumer:
     """A named reader of events; the arguments are those of `feishu_ws.client.Consumer`.
 
@@ -150,9 +158,35 @@ class Consumer:
         """Send any request; raises like `feishu_ws.client.Consumer.call`."""
         return self._loop.run(self._of.call(method, params))
 
+    def serve(self, handlers: Handler | Mapping[str, Handler], *, concurrency: int = 1) -> None:
+        """Hand every event to a handler, on a thread, until this is closed.
+
+        As `feishu_ws.client.Consumer.serve`, whose arguments and exceptions these are.
+        """
+        if not self._loop.is_over:
+            wrapped = self._wrap_all(handlers)
+            self._loop.run(self._of.serve(wrapped, concurrency=concurrency))
+
+    def _wrap_all(
+        self, handlers: Handler | Mapping[str, Handler]
+    ) -> AsyncHandler | dict[str, AsyncHandler]:
+        if isinstance(handlers, Mapping):
+            return {glob: self._wrap(handler) for glob, handler in handlers.items()}
+        return self._wrap(handlers)
+
+    def _wrap(self, handler: Handler) -> AsyncHandler:
+        return lambda delivery: handler(Delivery(self._loop, delivery))
+
     def close(self) -> None:
-        """Say what is still to be settled and close; iteration ends, in every thread."""
-        self._loop.stop(self._of)
+        """Say what is still to be settled and close; iteration ends, in every thread.
+
+        A handler that calls this is not waited for here: `serve` ends after it, and whoever
+        called that closes what is left.
+        """
+        if self._of.is_within_handler:
+            self._loop.run(self._of.aclose())
+        else:
+            self._loop.stop(self._of)
 
     def __enter__(self) -> Self:
         return self
@@ -172,6 +206,7 @@ class _Loop:
     def __init__(self, name: str) -> None:
         self._name = name
         self._guard = threading.Lock()
+        self._ending = threading.RLock()  # a signal's handler may close while its thread does
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self.is_over = False
@@ -200,15 +235,18 @@ class _Loop:
 
     def stop(self, consumer: asynchronous.Consumer) -> None:
         """Close the consumer and end the thread; twice is fine."""
-        with self._guard:
-            loop, thread, self.is_over = self._loop, self._thread, True
-            self._loop = self._thread = None
-        if loop is None or thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(_wind_up(consumer), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        with self._ending:
+            if self._loop is not None:  # handlers that end now may still have something to say
+                asyncio.run_coroutine_threadsafe(consumer.aclose(), self._loop).result()
+            with self._guard:
+                loop, thread, self.is_over = self._loop, self._thread, True
+                self._loop = self._thread = None
+            if loop is None or thread is None:
+                return
+            asyncio.run_coroutine_threadsafe(_wind_up(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._guard:
@@ -223,9 +261,8 @@ class _Loop:
             return self._loop
 
 
-async def _wind_up(consumer: asynchronous.Consumer) -> None:
-    """Close, and let every thread that waits for something have its answer."""
-    await consumer.aclose()
+async def _wind_up() -> None:
+    """Let every thread that waits for something have its answer."""
     waiting = asyncio.all_tasks() - {asyncio.current_task()}
     if waiting:
         _, stuck = await asyncio.wait(waiting, timeout=LAST_WORDS_S)

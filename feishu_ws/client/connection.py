@@ -1,8 +1,8 @@
 """One connection to the daemon: lines in, deliveries and answers out.
 
-It never connects again by itself and starts no task. Reading pauses while more
-than `MAX_QUEUED_BYTES` of deliveries wait, except while an answer is awaited: it
-comes behind them.
+It never connects again by itself and starts no task. A callback that is waited for goes
+ahead of what else waits. Reading pauses while more than `MAX_QUEUED_BYTES` of deliveries
+wait, except while an answer is awaited: it comes behind them.
 """
 
 import asyncio
@@ -37,6 +37,9 @@ SETTLES_PER_LINE: Final = 10_000  # about 100 KiB of positions
 LINGER_S: Final = 1.0  # so long the daemon reads settles after its bye; source: CONTRACT 5
 CLOSED: Final = "closed"
 
+Found = tuple[msgspec.Raw, EventParams]
+"""The params of a delivery, encoded and decoded."""
+
 
 class Connection(asyncio.Protocol):
     """A socket to the daemon, from connecting to its end.
@@ -51,7 +54,8 @@ class Connection(asyncio.Protocol):
         self._lines = Lines(MAX_LINE_FROM_DAEMON)
         self._ids = count(1)
         self._answers: dict[int, asyncio.Future[msgspec.Raw]] = {}
-        self._queue: deque[tuple[msgspec.Raw, EventParams]] = deque()
+        self._callbacks: deque[Found] = deque()
+        self._others: deque[Found] = deque()
         self._queued_bytes = 0
         self._news = asyncio.Event()
         self._settled: list[int] = []
@@ -62,14 +66,25 @@ class Connection(asyncio.Protocol):
 
     # -- what a consumer uses -----------------------------------------------------------
 
-    async def next_event(self) -> tuple[msgspec.Raw, EventParams] | None:
+    async def next_event(self) -> Found | None:
         """Return the next delivery's params, encoded and decoded; None when it is over."""
-        while not self._queue:
+        return await self._next(self._callbacks, self._others)
+
+    async def next_callback(self) -> Found | None:
+        """Return, like `next_event`, the next callback that is waited for."""
+        return await self._next(self._callbacks)
+
+    async def next_other(self) -> Found | None:
+        """Return, like `next_event`, the next of all others."""
+        return await self._next(self._others)
+
+    async def _next(self, *queues: deque[Found]) -> Found | None:
+        while not any(queues):
             if self.end:
                 return None
             self._news.clear()
             await self._news.wait()
-        raw, params = self._queue.popleft()
+        raw, params = next(filter(None, queues)).popleft()
         self._queued_bytes -= len(raw)
         self._steer_reading()
         return raw, params
@@ -159,7 +174,9 @@ class Connection(asyncio.Protocol):
         if isinstance(message, Reply):
             self._answer(message)
         elif message.method == "event":
-            self._queue.append((message.params, decode_params(message.params, EventParams)))
+            params = decode_params(message.params, EventParams)
+            queue = self._others if params.reply_by is None else self._callbacks
+            queue.append((message.params, params))
             self._queued_bytes += len(message.params)
             self._news.set()
             self._steer_reading()
@@ -183,7 +200,8 @@ class Connection(asyncio.Protocol):
         if self.end:
             return
         self.end = reason
-        self._queue.clear()
+        self._callbacks.clear()
+        self._others.clear()
         self._writable.set()
         self._news.set()
         for answer in self._answers.values():

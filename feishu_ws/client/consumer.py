@@ -1,23 +1,26 @@
 """A consumer that reads events for ever: connects, greets, reads, and connects again.
 
-There is no background task: whoever iterates or calls does the connecting. One
-connection at a time; a delivery belongs to the connection it came over.
+There is no background task, except while it serves: whoever iterates or calls does the
+connecting. One connection at a time; a delivery belongs to the connection it came over.
 """
 
 import asyncio
 import os
 import random
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
 
 from feishu_ws.client.address import find_socket
-from feishu_ws.client.connection import Connection, open_connection
+from feishu_ws.client.connection import Connection, Found, open_connection
 from feishu_ws.client.delivery import Delivery
 from feishu_ws.client.errors import Disconnected, NotAllowed, Superseded
+from feishu_ws.client.handlers import Handler, Handlers
+from feishu_ws.client.service import CALLBACKS_AT_ONCE, Service
 from feishu_ws.wire.native import Code, HelloResult, RpcError, decode_params
 
 GREETING_TIMEOUT_S: Final = 10.0  # the daemon answers at once, unless its disk hangs
@@ -29,7 +32,7 @@ PERMISSION_TRIES: Final = 3  # a daemon that is just starting binds first and se
 
 
 class Consumer:
-    """A named reader of events. Iterate over it, settle what it gives.
+    """A named reader of events. Iterate over it and settle what it gives, or let it serve.
 
     ::
 
@@ -37,6 +40,8 @@ class Consumer:
             async for delivery in consumer:
                 print(delivery.event.type, delivery.message)
                 await delivery.settle()
+
+        await Consumer("astrbot").serve({"im.message.*": said, "card.action.trigger": pressed})
 
     Args:
         name: 1 to 64 of `a-z 0-9 _ . -`; its cursor in the journal bears it.
@@ -76,6 +81,7 @@ class Consumer:
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
         self._closing = asyncio.Event()
+        self._service: Service | None = None
         self._failures = 0
         self._refusals = 0
         self._last = 0
@@ -86,14 +92,63 @@ class Consumer:
         return self
 
     async def __anext__(self) -> Delivery:
+        delivery = await self._next(Connection.next_event)
+        if delivery is None:
+            raise StopAsyncIteration
+        return delivery
+
+    async def _next(self, pick: Callable[[Connection], Awaitable[Found | None]]) -> Delivery | None:
+        """Return what `pick` takes from a connection, None once this is closed."""
         while not self._closing.is_set():
             connection = await self._connected()
-            found = await connection.next_event() if connection else None
+            found = await pick(connection) if connection else None
             if connection and found:
                 raw, params = found
                 self._last = max(self._last, params.position)
                 return Delivery(connection, bytes(raw), params)
-        raise StopAsyncIteration
+        return None
+
+    async def serve(
+        self, handlers: Handler | Mapping[str, Handler], *, concurrency: int = 1
+    ) -> None:
+        """Hand every event to a handler, until this is closed.
+
+        A handler gets the delivery. Once it returned, the event is settled; what it returned
+        for a callback is the answer, such as `toast(...)`, and None leaves the answer to other
+        consumers, or to the default if there is none. If it raises, that is logged, and the
+        event comes again later. A handler may also settle, reject or reply by itself. One that
+        is no coroutine function runs on a thread.
+
+        Events are handled one after another, or with more `concurrency` several at a time but
+        never two of one subject. Callbacks that are waited for are handled at once, beside them.
+
+        Closing lets handlers that run end within 5 s; cancelling this does not wait for them.
+        Either way it is closed afterwards.
+
+        Args:
+            handlers: One for everything, or several by glob over event types, of which the
+                first counts; without `types` the globs are also what this consumer asks for,
+                if nothing was asked of it before. What no glob names is settled.
+            concurrency: Subjects (chats, mostly) handled at once.
+
+        Raises:
+            Superseded: Another process has taken over the name.
+            RpcError: The daemon refuses this consumer.
+            ValueError: No handler, or a `concurrency` below 1.
+        """
+        if self._service is not None or concurrency < 1:
+            seen = "a second time" if self._service else f"with concurrency {concurrency}"
+            raise ValueError(f"serve was called {seen}, expected once at a time, with 1 or more")
+        served = Handlers(handlers, concurrency + CALLBACKS_AT_ONCE)
+        self._types = served.types if self._types is None else self._types
+        read_callback = partial(self._next, Connection.next_callback)
+        read_other = partial(self._next, Connection.next_other)
+        service = self._service = Service(read_callback, read_other, served, concurrency)
+        try:
+            await service.run()
+        finally:
+            self._service = None
+            await self._close()
 
     async def call(self, method: str, params: Any = None) -> Any:
         """Send any request of CONTRACT 5 and return its result, decoded.
@@ -111,10 +166,26 @@ class Consumer:
         return msgspec.json.decode(await connection.call(method, {} if params is None else params))
 
     async def aclose(self) -> None:
-        """Say what is still to be settled and close; iteration ends."""
+        """Say what is still to be settled and close; iteration ends, and so does `serve`.
+
+        A handler that calls this is not waited for here: `serve` ends after it.
+        """
+        if self._service is not None:
+            self._service.stop()
+            if self._service.is_within():
+                return
+            await self._service.over.wait()
+        await self._close()
+
+    async def _close(self) -> None:
         self._closing.set()
         if self._connection is not None:
             await self._connection.close()
+
+    @property
+    def is_within_handler(self) -> bool:
+        """Whether whoever asks runs in a handler of this consumer, or was started by one."""
+        return self._service is not None and self._service.is_within()
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,9 +10,11 @@ from typing import Any, Final
 import msgspec
 
 from feishu_ws.client.connection import Connection
+from feishu_ws.client.typed import to_model
 from feishu_ws.wire.native import EventParams
 
 MAX_REASON_BYTES: Final = 256  # source: CONTRACT 5
+MAX_DIGITS: Final = 4000  # longer numbers take Python long, and by default it refuses them
 
 
 class _Attributes(msgspec.Struct):
@@ -92,16 +94,32 @@ class CloudEvent:
             return base64.b64decode(self._attributes.data_base64)
         return _decode(bytes(self._attributes.data))
 
+    def typed(self) -> Any:
+        """Return lark-oapi's model of it, such as `P2ImMessageReceiveV1`; None where it has none.
+
+        The first call imports lark-oapi, which takes seconds in which nothing else runs: a
+        program with an event loop imports `lark_oapi` by itself before it starts.
+
+        Raises:
+            ImportError: lark-oapi is not installed.
+            ValueError: The event is not what lark-oapi expects.
+        """
+        return to_model(self.type, self.schema, self.data)
+
     def __repr__(self) -> str:
         return f"<CloudEvent {self.type} {self.id}>"
 
 
 def _decode(text: bytes) -> Any:
-    """Decode any JSON that RFC 8259 allows."""
+    """Decode any JSON that RFC 8259 allows; a number beyond every float is infinite."""
     try:
         return msgspec.json.decode(text)
     except msgspec.ValidationError:  # a number beyond every float, such as 1e999
-        return json.loads(text)
+        return json.loads(text, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
 class Delivery:
@@ -112,9 +130,10 @@ class Delivery:
     Attributes:
         raw: The `params` of the notification, byte for byte.
         event: The event.
+        is_answered: It was settled, rejected or replied to, and the daemon took that.
     """
 
-    __slots__ = ("_connection", "_message", "_params", "event", "raw")
+    __slots__ = ("_connection", "_message", "_params", "event", "is_answered", "raw")
 
     def __init__(self, connection: Connection, raw: bytes, params: EventParams) -> None:
         self._connection = connection
@@ -122,6 +141,7 @@ class Delivery:
         self._message: Mapping[str, Any] | None = None
         self.raw = raw
         self.event = CloudEvent(bytes(params.event))
+        self.is_answered = False
 
     @property
     def position(self) -> int:
@@ -158,11 +178,12 @@ class Delivery:
             Disconnected: The daemon went away; the event comes again if it was not settled.
             RpcError: The daemon refused.
         """
-        await self._connection.call("settle", {"positions": [self.position]})
+        await self._say("settle", {"positions": [self.position]})
 
     def settle_soon(self) -> None:
         """Be done with it, durable within 50 ms, or it comes again."""
         self._connection.settle_soon(self.position)
+        self.is_answered = True
 
     async def reject(
         self, reason: str, retry_in_s: float | None = None, *, dead: bool = False
@@ -183,16 +204,23 @@ class Delivery:
             params["retry_in_s"] = retry_in_s
         if dead:
             params["dead"] = True
-        await self._connection.call("reject", params)
+        await self._say("reject", params)
 
     async def reply(self, data: Any) -> None:
-        """Answer a callback with JSON; settles it too.
+        """Answer a callback with a JSON object such as `toast(...)`; settles it too.
+
+        Feishu gets the answer at once; this returns once the settle is durable.
 
         Raises:
             Disconnected: The daemon went away.
-            RpcError: `LATE_CALLBACK`, somebody replied before or the time was up.
+            RpcError: `LATE_CALLBACK`, somebody replied before or the time was up; it is
+                settled all the same.
         """
-        await self._connection.call("reply", {"position": self.position, "data": data})
+        await self._say("reply", {"position": self.position, "data": data})
+
+    async def _say(self, method: str, params: dict[str, Any]) -> None:
+        await self._connection.call(method, params)
+        self.is_answered = True
 
     def __repr__(self) -> str:
         return f"<Delivery {self.position} attempt {self.attempt} {self.event.type}>"

@@ -19,7 +19,16 @@ class Disconnected(FeishuWsError):  # noqa: N818  # a fact, as in "what happened
 
 
 class NotAllowed(FeishuWsError):  # noqa: N818
-    """This user may not connect to the socket."""
+    """This user may not connect to the socket.
+
+    Attributes:
+        hint: What to do about it; `socket.allow_users` is another matter.
+    """
+
+    hint = (
+        "run it as root (sudo) or as the daemon's user,"
+        " or set socket.group to a group that this user is in"
+    )
 
     def __init__(self, detail: str) -> None:
         super().__init__(Fault.CLIENT_REFUSED, detail)

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from feishu_ws.config.consumers import Consumers, Declared
 from feishu_ws.config.kinds import (
     SOCKET_PATH,
-    Consumers,
-    Declared,
     Domain,
     FilePath,
     Hidden,
@@ -202,6 +201,19 @@ class LookalikeSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenapiSection:
+    """What is said to Feishu. The limits are Feishu's own; 0 = none."""
+
+    per_chat_per_s: int = _key(whole(0, 1000), 5, "messages to one receiver in a second")
+    per_app_per_s: int = _key(whole(0, 10_000), 50, "messages in a second")
+    per_app_per_min: int = _key(whole(0, 100_000), 1000, "messages in a minute")
+    queued: int = _key(whole(1, 100_000), 10_000, "messages that may wait to be sent")
+    census_s: float = _key(
+        number(0, DAY_S), 600.0, "how often Feishu is asked who else is connected; 0 = never"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetrySection:
     """Metrics, health and status over HTTP. Empty `event_types` = the built-in list."""
 
@@ -239,6 +251,7 @@ class Settings:
     delivery: DeliverySection = DeliverySection()
     socket: SocketSection = SocketSection()
     lookalike: LookalikeSection = LookalikeSection()
+    openapi: OpenapiSection = OpenapiSection()
     telemetry: TelemetrySection = TelemetrySection()
     log: LogSection = LogSection()
 

@@ -12,21 +12,14 @@ from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from feishu_ws.model import Filter
 from feishu_ws.secret import REDACTED, Secret, redact_url
-from feishu_ws.wire.native import is_consumer_name
 
 MAX_SEEN: Final = 80  # characters of a wrong value that an error message repeats
 MAX_PATH: Final = 4095  # PATH_MAX without its NUL; source: limits.h
 MAX_SOCKET_PATH: Final = 107  # sun_path holds 108 bytes with its NUL; source: unix(7)
 MAX_PORT: Final = 65535
-MAX_CONSUMERS: Final = 32
 _HOST_PORT: Final = r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})"
 WORD: Final = "[^\x00-\x20\x7f\ud800-\udfff]+"
-
-Declared = tuple[str, Filter]
-"""A consumer that the operator declared, and what it wants."""
-
 
 class UnfitError(Exception):
     """A value does not fit its key.
@@ -82,7 +75,7 @@ def show(value: object, limit: int | None = None) -> str:
     return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
 
 
-class _FromJson(Kind):
+class FromJson(Kind):
     """A kind that an environment variable gives as JSON."""
 
     def read_text(self, text: str) -> object:
@@ -306,7 +299,7 @@ class Listen(Kind):
 
 
 @dataclass(frozen=True)
-class Texts(_FromJson):
+class Texts(FromJson):
     """A list of words."""
 
     expected: str = "a list of words"
@@ -322,7 +315,7 @@ class Texts(_FromJson):
 
 
 @dataclass(frozen=True)
-class JsonObject(_FromJson):
+class JsonObject(FromJson):
     """A table, kept as the JSON it will be sent as."""
 
     expected: str = "a table of JSON values"
@@ -340,61 +333,3 @@ class JsonObject(_FromJson):
     def show(self, value: bytes) -> str:
         """Return the JSON."""
         return value.decode()
-
-
-@dataclass(frozen=True)
-class Consumers(_FromJson):
-    """Names, or tables of name, types, chats and ignore_own; kept as name and filter."""
-
-    expected: str = f"at most {MAX_CONSUMERS} names or {{name, types, chats, ignore_own}}"
-
-    def parse(self, value: object) -> tuple[Declared, ...]:
-        """Return them in the order given; each name stands once."""
-        if not isinstance(value, list):
-            raise UnfitError
-        if len(value) > MAX_CONSUMERS:
-            raise UnfitError(f"{len(value)} consumers")
-        found = tuple(_consumer(item) for item in value)
-        names = [name for name, _ in found]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise UnfitError(f"{show(twice[0])} twice", "each name once")
-        return found
-
-    def show(self, value: tuple[Declared, ...]) -> str:
-        """Return the names, with what a filter leaves."""
-        return json.dumps([_short(*consumer) for consumer in value], ensure_ascii=False)
-
-
-_CONSUMER_FIELDS: Final = ("name", "types", "chats", "ignore_own")
-
-
-def _consumer(item: object) -> Declared:
-    table = {"name": item} if isinstance(item, str) else item
-    if not isinstance(table, dict):
-        raise UnfitError(f"{show(item, MAX_SEEN)} in the list")
-    strange = sorted(set(table) - set(_CONSUMER_FIELDS))
-    if strange:
-        raise UnfitError(f"{show(strange[0], MAX_SEEN)} in a consumer", ", ".join(_CONSUMER_FIELDS))
-    name, own = table.get("name"), table.get("ignore_own", False)
-    if not isinstance(name, str) or not is_consumer_name(name):
-        raise UnfitError(f"the name {show(name, MAX_SEEN)}", "1 to 64 of a-z 0-9 _ . -")
-    if not isinstance(own, bool):
-        raise UnfitError(f"ignore_own = {show(own)}", "ignore_own true or false")
-    types, chats = _words(table, "types", ["*"]), _words(table, "chats", [])
-    return name, Filter(types=types, chats=chats, ignore_own=own)
-
-
-def _words(table: dict[str, Any], name: str, default: list[str]) -> tuple[str, ...]:
-    value = table.get(name, default)
-    try:
-        return Texts().parse(value)
-    except UnfitError as exc:
-        raise UnfitError(f"{name} = {show(value, MAX_SEEN)}", f"{name} as a list of words") from exc
-
-
-def _short(name: str, wanted: Filter) -> str:
-    notes = [",".join(wanted.types)] if wanted.types != ("*",) else []
-    notes += [f"{len(wanted.chats)} chats"] if wanted.chats else []
-    notes += ["ignore_own"] if wanted.ignore_own else []
-    return f"{name} ({'; '.join(notes)})" if notes else name

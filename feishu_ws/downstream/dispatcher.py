@@ -9,12 +9,13 @@ Invariants:
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from feishu_ws.clock import Clock
 from feishu_ws.downstream.ages import Ages
 from feishu_ws.downstream.burial import Burial
+from feishu_ws.downstream.callbacks import Callbacks, OnAnswer
 from feishu_ws.downstream.handed import Verdict
 from feishu_ws.downstream.seat import Outlet, Seat
 from feishu_ws.downstream.seats import Seats
@@ -50,10 +51,10 @@ class Dispatcher:
         self._tally = tally
         self._observe = observe
         self._supply = Supply(journal, clock=clock, go_on=self._pump)
-        self._awaited: dict[int, Callable[[bytes], None]] = {}
+        self._callbacks = Callbacks(tally)
         self._ages = Ages(settings, clock=clock)
         self._burial = Burial(journal, clock=clock, tally=tally, observe=observe)
-        self.seats = Seats(journal, settings, clock=clock, observe=observe, wake=self._pump)
+        self.seats = Seats(journal, settings, clock=clock, observe=observe, wake=self._go_on)
         journal.subscribe(self._publish)
 
     def reconfigure(self, settings: DeliverySettings) -> None:
@@ -89,11 +90,7 @@ class Dispatcher:
         self._observe(
             ConsumerConnected(seat.name, seat.durable, seat.progress.read_through, behind, uid)
         )
-        for position in list(self._awaited):
-            event = self._supply.get(position)
-            if event is not None and seat.durable:
-                self._hand_live(seat, event)
-        self._pump(seat)
+        self._go_on(seat)
 
     def detach(self, seat: Seat, outlet: Outlet, cause: str) -> None:
         """A connection ended."""
@@ -134,9 +131,11 @@ class Dispatcher:
             self._tally.events_delivered[handed.envelope.type] += 1
             self._tally.consumer_ack_duration.observe(now_s - handed.at_s)
             self._tally.event_delivery_duration.observe((now_ms - handed.received_ms) / 1000)
-        if done:
+        settled = [handed.position for handed in done]
+        if settled:
+            self._decline(settled)
             self._pump(seat)
-        return [handed.position for handed in done]
+        return settled
 
     def make_durable(self, seat: Seat, positions: Sequence[int]) -> asyncio.Future[None] | None:
         """Settle in the journal; return what to wait for, None without a cursor to move."""
@@ -171,6 +170,7 @@ class Dispatcher:
             written = self._burial.bury(seat, position, DeadReason.REJECTED, attempt)
         else:
             written = self._burial.note(seat, position, verdict, attempt)
+        self._decline([position])  # where it was buried
         self._pump(seat)
         return written
 
@@ -193,23 +193,28 @@ class Dispatcher:
 
     # -- callbacks ------------------------------------------------------------------------
 
-    def await_reply(self, position: int, on_reply: Callable[[bytes], None]) -> None:
-        """Call `on_reply` with the first reply to a callback."""
-        self._awaited[position] = on_reply
+    def await_reply(self, event: Event, on_answer: OnAnswer) -> None:
+        """Call `on_answer` with the first reply to a callback; see `callbacks.py`."""
+        self._callbacks.expect(event, on_answer)
 
     def stop_awaiting(self, position: int) -> None:
         """The deadline of a callback passed: what comes now is late."""
-        self._awaited.pop(position, None)
+        self._callbacks.give_up(position)
 
     def reply(self, seat: Seat, position: int, data: bytes) -> bool:
         """Give the answer to a callback; False if it is late, unknown or not the first."""
-        on_reply = self._awaited.get(position) if seat.progress.is_out(position) else None
-        if on_reply is None:
-            self._tally.callbacks["late"] += 1
-            return False
-        del self._awaited[position]
-        on_reply(data)
-        return True
+        return self._callbacks.reply(seat, position, data)
+
+    def _decline(self, positions: Sequence[int]) -> None:
+        """A consumer is done with `positions`, and said no word on those that are awaited."""
+        self._callbacks.decline(positions, self.seats.durable.values())
+
+    def _go_on(self, seat: Seat) -> None:
+        """Hand over the callbacks that may still be answered, then what else there is."""
+        if seat.durable and seat.outlet is not None and not seat.pauses:
+            for event in self._callbacks.events():
+                self._hand_live(seat, event)
+        self._pump(seat)
 
     # -- delivering -----------------------------------------------------------------------
 
@@ -323,7 +328,7 @@ class Dispatcher:
         attempt = seat.progress.hand(event, now_s)
         if not seat.durable:  # no cursor, so nothing to settle and no window
             seat.progress.bury(event.position, now_s)
-        is_awaited = event.position in self._awaited
+        is_awaited = event.position in self._callbacks
         reply_by_ms, late = self._ages.timing(seat, event, is_awaited=is_awaited)
         seat.outlet.deliver(event, attempt, reply_by_ms, late=late)
 

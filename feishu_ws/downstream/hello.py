@@ -2,14 +2,10 @@
 
 from typing import Final
 
-from feishu_ws.downstream.settings import (
-    MAX_POSITION,
-    MAX_TYPE_CHARS,
-    MAX_TYPES,
-    MAX_WINDOW,
-)
+from feishu_ws.downstream.settings import MAX_POSITION, MAX_WINDOW
 from feishu_ws.model import ConsumerRecord, Filter
 from feishu_ws.wire.native import Code, HelloParams, RpcError, is_consumer_name
+from feishu_ws.wire.wanted import find_flaw
 
 _STARTS: Final = f"resume, latest, earliest or a position from 1 to {MAX_POSITION}"
 
@@ -25,7 +21,8 @@ def check_hello(hello: HelloParams) -> None:
             Code.INVALID_PARAMS,
             f"params.consumer is {hello.consumer[:80]!r}, expected 1 to 64 of a-z 0-9 _ . -",
         )
-    _check_types(hello.types or [])
+    if flaw := find_flaw(wanted_by(Filter(), hello)):
+        raise RpcError(Code.INVALID_PARAMS, f"params.{flaw.seen}, expected {flaw.expected}")
     start = hello.start
     if start not in ("resume", "latest", "earliest") and not (
         isinstance(start, int) and 1 <= start <= MAX_POSITION
@@ -37,28 +34,17 @@ def check_hello(hello: HelloParams) -> None:
         )
 
 
-def _check_types(types: list[str]) -> None:
-    """Refuse a filter that would take long to compile, now and at every start.
-
-    Raises:
-        RpcError: `INVALID_PARAMS`.
-    """
-    longest = max(map(len, types), default=0)
-    if len(types) > MAX_TYPES or longest > MAX_TYPE_CHARS:
-        raise RpcError(
-            Code.INVALID_PARAMS,
-            f"params.types has {len(types)} globs, the longest of {longest} characters,"
-            f" expected up to {MAX_TYPES} of up to {MAX_TYPE_CHARS}",
-        )
-
-
 def is_move(known: ConsumerRecord | None, hello: HelloParams) -> bool:
     """Whether a hello says where its consumer stands; one that resumes stands where it stood."""
     return known is None or (hello.force and hello.start != "resume")
 
 
 def wanted_by(known: Filter, hello: HelloParams) -> Filter:
-    """Return the filter a hello asks for; chats and ignore_own come from the configuration."""
-    if hello.types is None:
+    """Return the filter a hello asks for; of what it does not say, the known one stays."""
+    if hello.types is None and hello.chats is None and hello.ignore_own is None:
         return known
-    return Filter(tuple(hello.types), known.chats, known.ignore_own)
+    return Filter(
+        known.types if hello.types is None else tuple(hello.types),
+        known.chats if hello.chats is None else tuple(hello.chats),
+        known.ignore_own if hello.ignore_own is None else hello.ignore_own,
+    )

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from feishu_ws.downstream.desk import Desk
 from feishu_ws.downstream.dispatcher import Dispatcher
+from feishu_ws.downstream.outward import Office
 from feishu_ws.downstream.peers import are_uids_mapped, peer_of
 from feishu_ws.downstream.session import Session
 from feishu_ws.downstream.settings import SocketSettings
@@ -44,6 +45,7 @@ class NativeSocket:
         status: Callable[[], dict[str, Any]],
         observe: Observer,
         passed: socket.socket | None = None,
+        office: Office | None = None,
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
@@ -53,6 +55,7 @@ class NativeSocket:
         self._status = status
         self._observe = observe
         self._passed = passed
+        self._office = office
         self._sessions: set[Session] = set()
         self._empty = asyncio.Event()
         self._server: asyncio.AbstractServer | None = None
@@ -85,6 +88,7 @@ class NativeSocket:
             journal_id=self._journal_id,
             status=self._status,
             observe=self._observe,
+            office=self._office,
             admit=self._admit,
             dismiss=self._dismiss,
         )

@@ -13,6 +13,8 @@ from feishu_ws.faults import Fault
 from feishu_ws.model import LinkLife
 
 SLACK_MS: Final = 2000  # between the end of one record and the begin of the next; clocks are slewed
+FIRST: Final = 0
+"""The link without which no other is opened: until it was live once, none is."""
 _MS: Final = 1000
 
 Fleet = Mapping[int, int | None]
@@ -24,7 +26,7 @@ class State(StrEnum):
 
     LIVE = "live"
     AWAY = "away"
-    GONE = "gone"  # it belongs to the fleet no more
+    GONE = "gone"  # it belongs to the fleet no more, or not yet
 
 
 class Stretch(NamedTuple):
@@ -68,7 +70,9 @@ def course_of(lives: Sequence[LinkLife], fleet: Fleet | None, since_ms: int, now
         now_ms: The wall clock.
     """
     links = {life.link for life in lives} | set(fleet or ())
-    whole = {link: _stretches(link, lives, fleet, now_ms) for link in sorted(links)}
+    told = {link: _stretches(link, lives, fleet, now_ms) for link in sorted(links)}
+    before = [s for s in told.get(FIRST, ()) if s.from_ms in _never_live(lives)]
+    whole = {link: list(_filled(stretches, before)) for link, stretches in told.items()}
     outages: list[Outage] = []
     live_ms = known_ms = 0
     for stretch in _together(whole):
@@ -99,6 +103,31 @@ def _clip(stretches: Iterable[Stretch], since_ms: int) -> list[Stretch]:
 def is_start(life: LinkLife) -> bool:
     """Whether a record says only that a link was live for the first time in a process."""
     return life.lived_s is None and not life.tried and life.fault is Fault.LOCAL_STOP
+
+
+def _never_live(lives: Iterable[LinkLife]) -> set[int]:
+    """Return when attempts began to fail in a process that had no live link before."""
+    return {
+        life.ended_ms
+        for life in lives
+        if life.link == FIRST and life.lived_s is None and not is_start(life)
+    }
+
+
+def _filled(stretches: Iterable[Stretch], spans: Iterable[Stretch]) -> Iterator[Stretch]:
+    """Return a link's stretches, and in these spans that it was not there where none tells."""
+    left = list(spans)
+    for stretch in stretches:
+        while left and left[0].from_ms < stretch.from_ms:
+            span = left.pop(0)
+            yield Stretch(span.from_ms, min(span.to_ms, stretch.from_ms), State.GONE)
+        left = [
+            s._replace(from_ms=max(s.from_ms, stretch.to_ms))
+            for s in left
+            if s.to_ms > stretch.to_ms
+        ]
+        yield stretch
+    yield from (span._replace(state=State.GONE) for span in left)
 
 
 # -- one link -----------------------------------------------------------------------------

@@ -21,13 +21,13 @@ from feishu_ws.downstream.done import Done
 from feishu_ws.downstream.handed import Handed, Verdict
 from feishu_ws.downstream.settings import MAX_REJECTED, DeliverySettings
 from feishu_ws.downstream.stale import Stale
+from feishu_ws.downstream.stuck import Stuck
 from feishu_ws.model import Attempt, CompiledFilter, ConsumerRecord, DeadLetter, Event, Filter, Span
 from feishu_ws.wire.native import MAX_RETRY_IN_S
 
 FIRST_RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 300.0
 MAX_DOUBLINGS: Final = 9  # of the first retry: with them it is over `MAX_RETRY_S`
-STUCK_CONNECTIONS: Final = 3  # in a row; then one event at a time, to find the one that kills it
 _SLACK: Final = 64  # stale entries a heap may hold besides one per delivery
 
 
@@ -54,8 +54,7 @@ class Progress:
         self._oldest: int | None = None
         self._oldest_since_s = 0.0
         self._settled_meanwhile = False
-        self._stuck_at: int | None = None
-        self._stuck_times = 0
+        self._stuck = Stuck()
 
     def moved(self, cursor: int) -> "Progress":
         """Return the progress of the same consumer, connected or not, that stands at `cursor`."""
@@ -121,8 +120,13 @@ class Progress:
         return position in self._out or position in self._done
 
     def is_out(self, position: int) -> bool:
-        """Whether a position was delivered and is not settled, perhaps before a move."""
-        return position in self._out or position in self.stale
+        """Whether a position was delivered and is not settled, perhaps before a move or a filter."""
+        return position in self._out or position in self._unwanted or position in self.stale
+
+    def holds_callback(self, position: int) -> bool:
+        """Whether a callback was delivered and is not settled."""
+        handed = self._out.get(position) or self._unwanted.get(position)
+        return handed is not None and handed.envelope.is_callback
 
     def is_in_flight(self, position: int) -> bool:
         """Whether the consumer has a position now: delivered, not settled and not taken back."""
@@ -371,7 +375,7 @@ class Progress:
     def superseded(self, now_s: float) -> None:
         """Another connection takes over: what is in flight goes to it at once."""
         if self._oldest is not None:
-            self._note_stuck(self._oldest)
+            self.is_isolated |= self._stuck.note(self._oldest)
         self.stale = Stale()
         self._put_all_back(now_s)
 
@@ -382,7 +386,7 @@ class Progress:
         if oldest is not None:
             if self.is_isolated:
                 counted = oldest, self._count(oldest, "consumer went away")
-            self._note_stuck(oldest)
+            self.is_isolated |= self._stuck.note(oldest)
         self.stale = Stale()
         self._put_all_back(now_s)
         return counted
@@ -392,9 +396,3 @@ class Progress:
             if handed.due_s is None:
                 self._put_back(handed, now_s)
         self._watch_oldest(now_s)
-
-    def _note_stuck(self, oldest: int) -> None:
-        self._stuck_times = self._stuck_times + 1 if oldest == self._stuck_at else 1
-        self._stuck_at = oldest
-        if self._stuck_times >= STUCK_CONNECTIONS:
-            self.is_isolated = True

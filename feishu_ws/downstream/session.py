@@ -5,7 +5,7 @@ client; everything else is answered with an error object.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from feishu_ws import __version__
 from feishu_ws.downstream.connection import Connection
 from feishu_ws.downstream.desk import Desk, Errand
 from feishu_ws.downstream.dispatcher import Dispatcher
+from feishu_ws.downstream.outward import Office, Work, find_work
 from feishu_ws.downstream.seat import Seat
 from feishu_ws.events.cloudevent import encode_body
 from feishu_ws.events.times import rfc3339_ms
@@ -44,6 +45,7 @@ class Session(Connection):
         journal_id: str,
         status: Status,
         observe: Observer,
+        office: Office | None,
         admit: Callable[["Session"], RpcError | None],
         dismiss: Callable[["Session"], None],
     ) -> None:
@@ -54,12 +56,14 @@ class Session(Connection):
         self._journal_id = journal_id
         self._status = status
         self._observe = observe
+        self._office = office
         self._admit = admit
         self._dismiss = dismiss
         self._seat: Seat | None = None
         self._greeting: asyncio.Task[None] | None = None
         self._has_errand = False
         self._unanswered = 0
+        self._said = 0
         self.uid: int | None = None
 
     # -- the connection -------------------------------------------------------------------
@@ -109,7 +113,7 @@ class Session(Connection):
 
     def owes_answers(self) -> bool:
         """Whether a request is still to be answered."""
-        return self._unanswered > 0
+        return self._unanswered + self._said > 0
 
     # -- the end --------------------------------------------------------------------------
 
@@ -156,6 +160,11 @@ class Session(Connection):
         if method is not None:
             method(self, call)
             return
+        work = find_work(self._office, call)
+        if work is not None:  # many at once, and what they wait for keeps nobody from settling
+            self._said += 1
+            self._desk.run(self._say(call, work))
+            return
         errand = self._desk.accept(call, self.uid)
         if errand is None:
             raise RpcError(Code.METHOD_NOT_FOUND, f"no method {call.method[:64]!r}")
@@ -171,19 +180,29 @@ class Session(Connection):
         if call.wants_result:
             self.send(native.encode_result(call.id, result))
 
-    def _result_after(self, call: Call, durable: asyncio.Future[None] | None) -> None:
-        """Answer once it is durable."""
+    def _result_after(
+        self, call: Call, durable: asyncio.Future[None] | None, error: RpcError | None = None
+    ) -> None:
+        """Answer, with `error` if there is one, once it is durable."""
         if durable is None:
-            self._result(call, _EMPTY)
+            self._conclude(call, error)
             return
         self._unanswered += 1
-        durable.add_done_callback(partial(self._now_durable, call))
+        durable.add_done_callback(partial(self._now_durable, call, error))
 
-    def _now_durable(self, call: Call, durable: asyncio.Future[None]) -> None:
+    def _now_durable(
+        self, call: Call, error: RpcError | None, durable: asyncio.Future[None]
+    ) -> None:
         self._unanswered -= 1
         if not durable.cancelled():
-            self._result(call, _EMPTY)
+            self._conclude(call, error)
         self.go_on()
+
+    def _conclude(self, call: Call, error: RpcError | None) -> None:
+        if error is None:
+            self._result(call, _EMPTY)
+        else:
+            self._refuse(call, error)
 
     def _seated(self) -> Seat:
         if self._seat is None:
@@ -236,11 +255,17 @@ class Session(Connection):
     def _settle(self, call: Call) -> None:
         seat = self._seated()
         params = native.decode_params(call.params, native.SettleParams)
-        positions = self._dispatcher.settle(seat, params.positions, params.through)
+        settled = self._dispatcher.settle(seat, params.positions, params.through)
+        self._answer_settled(call, seat, settled)
+
+    def _answer_settled(
+        self, call: Call, seat: Seat, settled: Sequence[int], error: RpcError | None = None
+    ) -> None:
+        """A request is answered when the settle is durable; that of a notification is so soon."""
         if call.wants_result:
-            self._result_after(call, self._dispatcher.make_durable(seat, positions))
+            self._result_after(call, self._dispatcher.make_durable(seat, settled), error)
         else:
-            self._dispatcher.make_durable_soon(seat, positions)
+            self._dispatcher.make_durable_soon(seat, settled)
 
     def _reject(self, call: Call) -> None:
         seat = self._seated()
@@ -268,18 +293,31 @@ class Session(Connection):
                 f" {native.MAX_REPLY_BYTES}: Feishu would close the link over it",
             )
         is_first = self._dispatcher.reply(seat, params.position, bytes(params.data))
-        positions = self._dispatcher.settle(seat, (params.position,), None)
-        self._dispatcher.make_durable_soon(seat, positions)
-        if not is_first:
-            raise RpcError(
-                Code.LATE_CALLBACK, f"position {params.position} waits for no reply (any more)"
-            )
-        self._result(call, _EMPTY)
+        settled = self._dispatcher.settle(seat, (params.position,), None)
+        late = f"position {params.position} waits for no reply (any more)"
+        error = None if is_first else RpcError(Code.LATE_CALLBACK, late)
+        self._answer_settled(call, seat, settled, error)
 
     async def _carry_out(self, call: Call, errand: Errand) -> None:
         """Answer an admin method; the client may be gone by then."""
         try:
-            self._result(call, await errand())
+            await self._answer(call, errand)
+        finally:
+            self._has_errand = False
+            self._unanswered -= 1
+            self.go_on()
+
+    async def _say(self, call: Call, work: Work) -> None:
+        """Answer `send` or `api`; the client may be gone by then."""
+        try:
+            await self._answer(call, work)
+        finally:
+            self._said -= 1
+            self.go_on()
+
+    async def _answer(self, call: Call, work: Work) -> None:
+        try:
+            self._result(call, await work())
         except RpcError as error:
             self._refuse(call, error)
         except FeishuWsError as error:
@@ -287,10 +325,6 @@ class Session(Connection):
         except BaseException:  # a defect: who runs the task tells of it, the client waits for us
             self._refuse(call, RpcError(Code.INTERNAL_ERROR, "a defect, see the daemon's log"))
             raise
-        finally:
-            self._has_errand = False
-            self._unanswered -= 1
-            self.go_on()
 
     def _ping(self, call: Call) -> None:
         self._result(call, "pong")

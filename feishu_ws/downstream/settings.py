@@ -9,8 +9,6 @@ MAX_CONSUMERS = 32  # CONTRACT 4, `delivery.consumers`
 MAX_REJECTED = 1024  # rejected events that wait per consumer; then first deliveries pause
 MAX_WINDOW = 4096  # what a hello may ask for
 MAX_POSITION = 2**53  # what a hello may name as its start: exact in everybody's JSON
-MAX_TYPES = 512  # globs of a filter; Feishu has some 250 event types
-MAX_TYPE_CHARS = 128  # of a glob; all of them compile in 70 ms
 SUPERSEDES_PER_MINUTE = 3  # CONTRACT 5
 CONFLICT_S = 60.0
 

@@ -1,10 +1,13 @@
 """The words of a card (interactive). Pure.
 
 What an app receives of another's card is degraded: `{"title", "elements"}` with
-paragraphs as in a post. Cards as they were sent come in two more forms (elements
-with nested texts, and `body` in schema 2.0). All are walked the same way, in the
-order in which they are shown, to a bounded depth and number of nodes.
-Source: lark-oapi 1.7.5 channel/normalize/converters/interactive.py.
+paragraphs as in a post, which ask for a newer client where the card is of schema 2.0;
+the card itself is then in `user_dsl`, JSON in a string. A card as it was sent has
+`header` and `elements`, or `body` in schema 2.0, by locale in `i18n_header` and
+`i18n_elements`; or it names a template and its variables.
+Sources: Feishu docs "接收消息内容", "卡片 JSON 结构"; lark-oapi 1.7.5
+channel/normalize/converters/interactive.py; lark-cli internal/imcontent/card_userdsl.go
+and NousResearch/hermes-agent#42948 (`user_dsl`).
 """
 
 from collections.abc import Iterator
@@ -13,132 +16,82 @@ from typing import Any, Final
 
 import msgspec
 
+from feishu_ws.events.card_elements import ELEMENTS, localized
+from feishu_ws.events.card_walk import MAX_PIECES, CardWalk, Node
 from feishu_ws.events.mentions import Mentions
-from feishu_ws.events.segments import AnySegment, Card, Emoji, Image, Link, clip
+from feishu_ws.events.segments import AnySegment, Card
 from feishu_ws.events.tolerant import read_total
 
-MAX_DEPTH: Final = 32
-MAX_PIECES: Final = 2048
-
-_SHOWN: Final = (
-    "card",
-    "header",
-    "title",
-    "subtitle",
-    "text",
-    "content",
-    "fields",
-    "columns",
-    "body",
-    "elements",
-    "items",
-    "actions",
-    "options",
-    "extra",
-)
-"""Keys under which a card keeps what it shows, in the order in which it does."""
+_MAX_WRAPPERS: Final = 3
+_MAX_VARIABLES_DEPTH: Final = 3  # lists of objects, as in a template's repeated rows
 
 _anything: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 def read_card(content: str, mentions: Mentions) -> list[AnySegment] | None:
-    """Read a message of type `interactive`: the card, then the images on it."""
-    card = read_total(_anything.decode, content)
-    if card is None:
+    """Read a message of type `interactive`."""
+    received = read_total(_anything.decode, content)
+    if received is None:
         return None
-    walk = _Walk(mentions)
-    title, rest = _behead(card)
-    head = walk.line(title)
-    text = "\n".join(walk.lines(rest))
-    return [Card(head, text), *map(Image, walk.image_keys)]
+    whole = received.get("user_dsl")
+    sent = read_total(_anything.decode, whole) if isinstance(whole, str) else None
+    segments = _read(sent, mentions) if sent else []
+    return segments or _read(received, mentions) or [Card()]
 
 
-def _behead(card: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return a card's title, and the card without it."""
-    header = card.get("header")
-    if "title" not in card and isinstance(header, dict):
-        return header.get("title"), {**card, "header": {**header, "title": None}}
-    return card.get("title"), {**card, "title": None}
+def _read(card: Node, mentions: Mentions) -> list[AnySegment]:
+    """Return a card, [] for one that shows nothing."""
+    card = _unwrap(card)
+    walk = CardWalk(ELEMENTS, mentions)
+    title, below = _behead(_member(card, "header") or localized(card.get("i18n_header")))
+    title = walk.inline(card.get("title") or title).strip()
+    text = "\n".join(walk.lines(below, *_sections(card)))
+    if not (title or text):
+        text = walk.inline(_member(card, "config").get("summary")).strip()
+    keys = list(dict.fromkeys(walk.markdown.image_keys))
+    return [Card(title, text, keys)] if title or text else []
 
 
-class _Walk:
-    """One walk over a card; remembers the images it passes and how far it may go."""
-
-    def __init__(self, mentions: Mentions) -> None:
-        self._mentions = mentions
-        self._left = MAX_PIECES
-        self.image_keys: list[str] = []
-
-    def lines(self, node: Any) -> list[str]:
-        """Return the lines of text under `node`, repeats of the line before left out."""
-        lines: list[str] = []
-        for line in self._blocks(node, MAX_DEPTH):
-            if line and line not in lines[-1:]:
-                lines.append(line)
-        return lines
-
-    def line(self, node: Any) -> str:
-        """Return everything under `node` as one line."""
-        return " ".join(self.lines(node))
-
-    def _blocks(self, node: Any, depth: int) -> Iterator[str]:
-        if depth == 0 or self._left == 0:
-            return
-        self._left -= 1
-        if isinstance(node, str):
-            yield self._mentions.name_tags(node).strip()
-        elif isinstance(node, list):
-            yield from self._list(node, depth)
-        elif isinstance(node, dict):
-            yield from self._object(node, depth)
-
-    def _list(self, nodes: list[Any], depth: int) -> Iterator[str]:
-        for node in nodes:
-            if isinstance(node, list):  # a paragraph, as in a post
-                yield "".join(self._pieces(node, depth - 1)).strip()
-            else:
-                yield from self._blocks(node, depth - 1)
-
-    def _pieces(self, nodes: list[Any], depth: int) -> Iterator[str]:
-        for node in islice(nodes, self._left):
-            if isinstance(node, dict) and node.get("tag") == "text":
-                yield _string(node, "text")
-            else:
-                yield " ".join(self._blocks(node, depth))
-
-    def _object(self, node: dict[str, Any], depth: int) -> Iterator[str]:
-        match node.get("tag"):
-            case "img":
-                yield self._image(node)
-            case "a":
-                yield Link(_string(node, "href"), _string(node, "text")).read()
-            case "at":
-                yield self._mention(node)
-            case "emotion":
-                yield Emoji(clip(_string(node, "emoji_type"))).read()
-            case "hr":
-                yield "---"
-            case "button":
-                yield f"[{' '.join(self._blocks(node.get('text'), depth - 1)) or 'button'}]"
-            case _:
-                yield from self._shown(node, depth)
-
-    def _shown(self, node: dict[str, Any], depth: int) -> Iterator[str]:
-        for key in _SHOWN:
-            if key in node:
-                yield from self._blocks(node[key], depth - 1)
-
-    def _image(self, node: dict[str, Any]) -> str:
-        key = _string(node, "img_key") or _string(node, "image_key")
-        if key and key not in self.image_keys:
-            self.image_keys.append(key)
-        return Image(key).read()
-
-    def _mention(self, node: dict[str, Any]) -> str:
-        key = _string(node, "user_id") or _string(node, "id")
-        return self._mentions.find(key, clip(_string(node, "user_name"))).read()
+def _unwrap(card: Node) -> Node:
+    """Return the card inside `card`, or inside the `data` of a card that is no template."""
+    for _ in range(_MAX_WRAPPERS):
+        inner = _member(card, "card") or _member(card, "data")
+        if not inner or "template_id" in inner:
+            break
+        card = inner
+    return card
 
 
-def _string(node: dict[str, Any], key: str) -> str:
+def _behead(header: Any) -> tuple[Any, Any]:
+    """Return a header's title, and the rest of it."""
+    if not isinstance(header, dict):
+        return None, None
+    return header.get("title"), {**header, "title": None}
+
+
+def _sections(card: Node) -> Iterator[Any]:
+    """Return what a card shows below its header."""
+    yield card.get("elements") or localized(card.get("i18n_elements"))
+    yield card.get("body")
+    variables = _member(card, "data").get("template_variable")
+    yield list(islice(_variables(variables, "", _MAX_VARIABLES_DEPTH), MAX_PIECES))
+
+
+def _variables(value: Any, name: str, depth: int) -> Iterator[str]:
+    """Return what a template is filled with, `name: value` each."""
+    if depth < 0:
+        return
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _variables(inner, key, depth - 1)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _variables(inner, name, depth - 1)
+    elif isinstance(value, str | int | float) and value != "":
+        yield f"{name}: {value}"
+
+
+def _member(node: Node, key: str) -> Node:
+    """Return a member that is an object, else an empty one."""
     value = node.get(key)
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, dict) else {}

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from feishu_ws.events.rfc8259 import form_of_grammatical, readable
-from feishu_ws.events.subject import EventBody, Id, chat_of, subject_of
+from feishu_ws.events.subject import EventBody, Id, chat_of, is_from_app, subject_of
 from feishu_ws.events.times import Time, parse_ms
 from feishu_ws.events.tolerant import TolerantDecoder
 from feishu_ws.model import CALLBACK_TYPES, MESSAGE_RECEIVE, Envelope, Form
@@ -101,7 +101,7 @@ def _describe_2(header: _Header, body: EventBody, event_type: str, form: Form) -
         subject=chat_id or _clean(subject_of(body)),
         chat_id=chat_id,
         message_id="" if received is None else _clean(received.message_id),
-        from_app=body.sender is not None and body.sender.sender_type == "app",
+        from_app=is_from_app(body, header.app_id),
         is_callback=event_type in CALLBACK_TYPES,
         form=form,
     )
@@ -119,7 +119,7 @@ def _describe_1(
         created_ms=parse_ms(opened.ts),
         subject=_clean(subject_of(body)),
         chat_id=_clean(chat_of(body)),
-        from_app=body.sender is not None and body.sender.sender_type == "app",
+        from_app=is_from_app(body, body.app_id),
         is_callback=event_type in CALLBACK_TYPES,
         form=form,
     )

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Final
 
 from feishu_ws.events.received import Mentioned
-from feishu_ws.events.segments import MAX_SEGMENTS, AnySegment, Mention, Text
+from feishu_ws.events.segments import MAX_SEGMENTS, AnySegment, Mention, Text, clip
 
 EVERYBODY: Final = "@_all"
 """Stands for everybody, with or without an entry in `mentions`.
@@ -14,9 +14,11 @@ EVERYBODY: Final = "@_all"
 Source: lark-oapi 1.7.5 channel/normalize/mentions.py.
 """
 
+_ALL_IDS: Final = frozenset({"all", "all_members"})  # Source: node-sdk 1.73 converters/post.ts
+
 _PLACEHOLDER: Final = re.compile(r"@_(?:user_[0-9]{1,9}|all(?![A-Za-z0-9_]))")
-_AT_TAG: Final = re.compile(
-    r"""<at\s{1,4}(?:user_id|open_id|id)\s?=\s?["']?([^\s"'<>]{1,256})["']?\s?>([^<]{0,256})</at>"""
+_ATTRIBUTE: Final = re.compile(
+    r"""\b(user_id|open_id|ids?|mentions?_key)\s?=\s?(?:"([^"]*)"|'([^']*)'|([^\s"'/]+))"""
 )
 
 
@@ -30,14 +32,33 @@ class Mentions:
 
     def find(self, key: str, name: str = "") -> Mention:
         """Return who `key` (placeholder or open id) stands for, called `name` if unknown."""
-        key = EVERYBODY if key == "all" else key
+        key = EVERYBODY if key in _ALL_IDS else key
         known = self._known.get(key)
         if known is None:
             return Mention(key, name, key if key.startswith("ou_") else "")
         return Mention(known.key, known.name or name, known.open_id, known.is_bot)
 
+    def find_tagged(self, attributes: str, name: str) -> list[Mention]:
+        """Return who a tag `<at ATTRIBUTES>NAME</at>` of Feishu's markdown means, [] if nobody.
+
+        One person has an id, a placeholder (`mention_key`), or both; several have lists
+        of them: `ids=ou_1,ou_2 mentions_key=@_user_1,`. Source: lark-cli
+        internal/imcontent/card_userdsl.go.
+        """
+        given = {
+            one[1]: one[2] or one[3] or one[4] or "" for one in _ATTRIBUTE.finditer(attributes)
+        }
+        ids = _first(given, "ids", "user_id", "open_id", "id").split(",")
+        keys = _first(given, "mentions_key", "mention_key").split(",")
+        both = zip_longest(ids, keys, fillvalue="")
+        meant = [key if key in self._known else one_id for one_id, key in both]
+        return [self.find(one, clip(name)) for one in meant if one]
+
     def split(self, text: str) -> list[AnySegment]:
-        """Return text as segments, placeholders of known people resolved."""
+        """Return text as segments, placeholders of known people resolved.
+
+        What looks like a tag here was typed: Feishu replaces the tags of plain text.
+        """
         segments: list[AnySegment] = []
         end = 0
         for found in islice(_PLACEHOLDER.finditer(text), MAX_SEGMENTS // 2):
@@ -50,11 +71,6 @@ class Mentions:
             segments.append(Text(text[end:]))
         return segments
 
-    def name_tags(self, markdown: str) -> str:
-        """Return markdown with `@Name` for Feishu's `<at id=…>` tags."""
-        if "<at" not in markdown:
-            return markdown
-        return _AT_TAG.sub(self._name_tag, markdown, count=MAX_SEGMENTS)
 
-    def _name_tag(self, found: re.Match[str]) -> str:
-        return self.find(found[1], found[2]).read()
+def _first(given: dict[str, str], *names: str) -> str:
+    return next(filter(None, map(given.get, names)), "")

@@ -2,10 +2,13 @@
 
 Done when an event is delivered, never before it is journalled. A type that is not
 known, and content that is not as its type has it, become an `unknown` segment with
-whatever words there are; nothing raises.
+whatever words there are; nothing raises. That holds for a reader with a defect too:
+the event is stored by then, and would stop every delivery that meets it.
 """
 
-from typing import Final
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +21,7 @@ from feishu_ws.events.received import Mentioned, Message, Resource, Sender
 from feishu_ws.events.segments import (
     AnySegment,
     Audio,
+    Card,
     File,
     Image,
     Sticker,
@@ -47,6 +51,12 @@ READERS: Final[dict[str, ContentReader]] = {
 }
 """Every type of message there is. Source: lark-oapi 1.7.5 channel/normalize/registry.py."""
 
+DEFECTS: Final = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError),
+    *(TypeError, ValueError, msgspec.MsgspecError),
+)
+"""What a reader raises if it has a defect that some content brings out."""
+
 _APP_MENTIONS: Final = frozenset({"bot", "app"})  # Source: assumed
 
 
@@ -58,7 +68,7 @@ class _UserIds(msgspec.Struct, gc=False):
 
 class _Mention(msgspec.Struct, gc=False):
     key: Id = ""
-    id: _UserIds | None = None
+    id: _UserIds | Id | None = None  # the open id alone where Feishu's REST is quoted
     name: str = ""
     mentioned_type: Id = ""
 
@@ -101,7 +111,8 @@ def read_message(payload: bytes) -> Message | None:
         return None
     received = opened.event.message
     mentioned = [_mentioned(one) for one in (received.mentions or [])[:MAX_MENTIONS]]
-    segments = read_content(received.message_type, _content(received.content), Mentions(mentioned))
+    content = _content(received.content)
+    segments, text = _read_or_fall_back(received.message_type, content, Mentions(mentioned))
     return Message(
         id=received.message_id,
         chat_id=received.chat_id,
@@ -110,7 +121,7 @@ def read_message(payload: bytes) -> Message | None:
         root_id=received.root_id or "",
         parent_id=received.parent_id or "",
         type=received.message_type,
-        text="".join([segment.read() for segment in segments]),
+        text=text,
         sender=_sender(opened.event.sender),
         mentions=mentioned,
         segments=segments,
@@ -119,12 +130,29 @@ def read_message(payload: bytes) -> Message | None:
 
 
 def read_content(kind: str, content: str, mentions: Mentions) -> list[AnySegment]:
-    """Return what the content of a message of type `kind` consists of. Total."""
+    """Return what the content of a message of type `kind` consists of.
+
+    Total by construction of the readers; it hides no defect of theirs.
+    """
     if len(content) > MAX_STRUCTURED_CHARS and kind != "text":
         return read_unknown("", kind)
     reader = READERS.get(kind)
     segments = None if reader is None else reader(content, mentions)
     return read_unknown(content, kind) if segments is None else segments
+
+
+def _read_or_fall_back(kind: str, content: str, mentions: Mentions) -> tuple[list[AnySegment], str]:
+    """Return segments and text, whatever a reader does."""
+    try:
+        segments = read_content(kind, content, mentions)
+        return segments, _text(segments)
+    except DEFECTS:
+        segments = read_unknown(content, kind)
+        return segments, _text(segments)
+
+
+def _text(segments: list[AnySegment]) -> str:
+    return "".join([segment.read() for segment in segments])
 
 
 def _content(raw: msgspec.Raw) -> str:
@@ -143,26 +171,25 @@ def _sender(sender: _Sender | None) -> Sender:
 
 
 def _mentioned(one: _Mention) -> Mentioned:
-    open_id = "" if one.id is None else one.id.open_id
+    open_id = one.id.open_id if isinstance(one.id, _UserIds) else one.id or ""
     return Mentioned(one.key, open_id, clip(one.name), one.mentioned_type in _APP_MENTIONS)
 
 
 def _resources(segments: list[AnySegment]) -> list[Resource]:
-    found = {one.key: one for one in map(_resource, segments) if one is not None and one.key}
+    """Return what is to be fetched, each once."""
+    hanging = chain.from_iterable(
+        _HANGING[type(one)](one) for one in segments if type(one) in _HANGING
+    )
+    found = {one.key: one for one in hanging if one.key}
     return list(found.values())
 
 
-def _resource(segment: AnySegment) -> Resource | None:
-    match segment:
-        case Image():
-            return Resource("image", segment.key)
-        case File():
-            return Resource("file", segment.key, segment.name)
-        case Audio():
-            return Resource("audio", segment.key, duration_ms=segment.duration_ms)
-        case Video():
-            return Resource("video", segment.key, segment.name, segment.duration_ms)
-        case Sticker():
-            return Resource("sticker", segment.key)
-        case _:
-            return None
+_HANGING: Final[dict[type, Callable[[Any], Iterable[Resource]]]] = {
+    Image: lambda one: [Resource("image", one.key)],
+    File: lambda one: [Resource("file", one.key, one.name)],
+    Audio: lambda one: [Resource("audio", one.key, duration_ms=one.duration_ms)],
+    Video: lambda one: [Resource("video", one.key, one.name, one.duration_ms)],
+    Sticker: lambda one: [Resource("sticker", one.key)],
+    Card: lambda one: [Resource("image", key) for key in one.image_keys],
+}
+"""What of a segment is to be fetched."""

@@ -1,6 +1,7 @@
 """Calendar events, meetings, tasks and votes. Pure.
 
-Source: lark-oapi 1.7.5 channel/normalize/registry.py. Times come in seconds or milliseconds.
+Times come in seconds or milliseconds. Sources: Feishu docs "接收消息内容"; lark-oapi 1.7.5
+channel/normalize/registry.py; lark-cli internal/imcontent/misc.go (`status` of a vote).
 """
 
 from typing import Final
@@ -24,6 +25,8 @@ class _Calendar(msgspec.Struct, gc=False):
     end_time: Time = ""
     open_calendar_id: str = ""
     open_event_id: str = ""
+    organizer_display_name: str = ""
+    organizer: str = ""
 
 
 class _Meeting(msgspec.Struct, gc=False):
@@ -34,6 +37,7 @@ class _Meeting(msgspec.Struct, gc=False):
 class _Vote(msgspec.Struct, gc=False):
     topic: str = ""
     options: list[str] = []
+    status: int = 0  # 0: open
 
 
 class _Task(msgspec.Struct):
@@ -48,11 +52,13 @@ _task: Final = TolerantDecoder(_Task)
 def _calendar_event(found: _Calendar) -> CalendarEvent:
     span = parse_ms(found.start_time), parse_ms(found.end_time)
     summary = found.summary or found.title
-    return CalendarEvent(summary, *span, found.open_calendar_id, found.open_event_id)
+    organizer = clip(found.organizer_display_name or found.organizer)
+    return CalendarEvent(summary, *span, found.open_calendar_id, found.open_event_id, organizer)
 
 
 def _vote(found: _Vote) -> Vote:
-    return Vote(found.topic, [clip(option) for option in found.options[:_MAX_OPTIONS]])
+    options = [clip(option) for option in found.options[:_MAX_OPTIONS]]
+    return Vote(found.topic, options, found.status != 0)
 
 
 def read_task(content: str, mentions: Mentions) -> list[AnySegment] | None:

@@ -17,8 +17,12 @@ MAX_SEGMENTS: Final = 4096
 MAX_NAME_CHARS: Final = 256
 """Names of people and files are cut here: they repeat, and would multiply a message."""
 
+STRUCK_OUT: Final = "lineThrough"
+"""The one style that changes what a text says. Source: Feishu docs "接收消息内容"."""
+
 _FENCE: Final = "```"
 _BACKTICKS: Final = re.compile("`{3,}")
+_JUST_A_RED_PACKET: Final = "[红包]"  # what Feishu writes where nobody wrote anything
 
 
 class Segment(msgspec.Struct, tag_field="kind", omit_defaults=True, gc=False):
@@ -36,8 +40,8 @@ class Text(Segment, tag="text"):
     style: list[str] = []
 
     def read(self) -> str:
-        """Return the characters."""
-        return self.text
+        """Return the characters, between tildes if they are struck out."""
+        return _strike(self.text) if STRUCK_OUT in self.style else self.text
 
 
 class Markdown(Segment, tag="markdown"):
@@ -59,21 +63,24 @@ class Mention(Segment, tag="mention"):
     is_bot: bool = False
 
     def read(self) -> str:
-        """Return `@Name`."""
-        return f"@{self.name}" if self.name else self.key
+        """Return `@Name`, the id for somebody without one."""
+        return f"@{self.name or self.key.removeprefix('@')}"
 
 
 class Link(Segment, tag="link"):
-    """A link with a text of its own."""
+    """A link with a text of its own; `style` as in `Text`."""
 
     href: str
     text: str = ""
+    style: list[str] = []
 
     def read(self) -> str:
         """Return the address, behind its text in markdown's way if that differs."""
         if not self.href or self.text in {"", self.href}:
-            return self.href or self.text
-        return f"[{self.text}]({self.href})"
+            link = self.href or self.text
+        else:
+            link = f"[{self.text}]({self.href})"
+        return _strike(link) if STRUCK_OUT in self.style else link
 
 
 class Emoji(Segment, tag="emoji"):
@@ -83,7 +90,7 @@ class Emoji(Segment, tag="emoji"):
 
     def read(self) -> str:
         """Return `:NAME:`."""
-        return f":{self.name}:"
+        return f":{self.name}:" if self.name else "[emoji]"
 
 
 class Code(Segment, tag="code"):
@@ -171,10 +178,14 @@ class Sticker(Segment, tag="sticker"):
 
 
 class Card(Segment, tag="card"):
-    """A card, as far as Feishu shows it to other apps; `text` is all its words."""
+    """A card, as far as Feishu shows it to other apps; `text` is all its words.
+
+    `image_keys` has its images in the order in which `text` shows them.
+    """
 
     title: str = ""
     text: str = ""
+    image_keys: list[str] = []
 
     def read(self) -> str:
         """Return title and words, or `[card]` for one without."""
@@ -188,7 +199,7 @@ class RedPacket(Segment, tag="red_packet"):
 
     def read(self) -> str:
         """Return `[red packet: TEXT]`."""
-        return label("red packet", self.text)
+        return label("red packet", self.text.replace(_JUST_A_RED_PACKET, ""))
 
 
 class CalendarEvent(Segment, tag="calendar_event"):
@@ -199,11 +210,13 @@ class CalendarEvent(Segment, tag="calendar_event"):
     end_ms: int | None = None
     calendar_id: str = ""
     event_id: str = ""
+    organizer: str = ""
 
     def read(self) -> str:
-        """Return `[calendar event: SUMMARY, START to END]`."""
+        """Return `[calendar event: SUMMARY, START to END, by ORGANIZER]`."""
         span = " to ".join(filter(None, (_minute(self.start_ms), _minute(self.end_ms))))
-        return label("calendar event", self.summary, span)
+        organizer = f"by {self.organizer}" if self.organizer else ""
+        return label("calendar event", self.summary, span, organizer)
 
 
 class Meeting(Segment, tag="meeting"):
@@ -226,10 +239,15 @@ class Task(Segment, tag="task"):
     due_ms: int | None = None
 
     def read(self) -> str:
-        """Return `[task: TITLE, due DUE]`, and the task's words below."""
+        """Return `[task: TITLE, due DUE]`, and the task's words below.
+
+        Most tasks have no title; their first line stands for it.
+        """
         due = _minute(self.due_ms)
-        head = label("task", self.title, f"due {due}" if due else "")
-        return f"{head}\n{self.text}" if self.text else head
+        first, _, rest = self.text.partition("\n")
+        title, text = (self.title, self.text) if self.title else (first, rest)
+        head = label("task", title, f"due {due}" if due else "")
+        return f"{head}\n{text}" if text else head
 
 
 class Vote(Segment, tag="vote"):
@@ -237,10 +255,12 @@ class Vote(Segment, tag="vote"):
 
     topic: str = ""
     options: list[str] = []
+    is_closed: bool = False
 
     def read(self) -> str:
         """Return the topic, and the options as a list."""
-        return "\n".join([label("vote", self.topic), *(f"- {option}" for option in self.options)])
+        head = label("vote", self.topic, "closed" if self.is_closed else "")
+        return "\n".join([head, *(f"- {option}" for option in self.options)])
 
 
 class SharedChat(Segment, tag="shared_chat"):
@@ -288,9 +308,11 @@ class System(Segment, tag="system"):
 class Forwarded(Segment, tag="forwarded"):
     """Messages forwarded together; `GET im/v1/messages/{id}` has them."""
 
+    message_ids: list[str] = []
+
     def read(self) -> str:
-        """Return `[forwarded messages]`."""
-        return "[forwarded messages]"
+        """Return `[forwarded messages]`, how many if that is known."""
+        return label("forwarded messages", str(len(self.message_ids) or ""))
 
 
 class Unknown(Segment, tag="unknown"):
@@ -342,6 +364,10 @@ def label(word: str, *facts: str) -> str:
 def clip(name: str, limit: int = MAX_NAME_CHARS) -> str:
     """Return a name, cut with an ellipsis where it is too long."""
     return name if len(name) <= limit else name[: limit - 1] + "…"
+
+
+def _strike(text: str) -> str:
+    return f"~~{text}~~" if text and not text.isspace() else text
 
 
 def _seconds(duration_ms: int | None) -> str:

@@ -7,25 +7,36 @@ the functions below say which goes first. What is not named here is skipped unre
 | family | subject |
 |---|---|
 | im.message.receive_v1 | message.chat_id |
-| im.message.recalled_v1, im.chat.*, helpdesk.ticket.* | chat_id |
+| im.message.recalled_v1, im.chat.*, helpdesk.ticket.created, helpdesk.ticket_message.* | chat_id |
+| helpdesk.ticket.updated_v1 | object.chat_id |
 | card.action.trigger, url.preview.get | context.open_chat_id, else context.open_message_id |
-| im.message.reaction.* | message_id |
+| im.message.reaction.*, mail.* | message_id |
 | im.message.message_read_v1 | message_id_list[0], else reader.reader_id.open_id |
 | contact.user.* | object.open_id |
 | application.bot.menu_v6, vc.meeting.*, drive.file.*, application.* | open_id of the operator |
+| drive.file.edit_v1, drive.file.read_v1 | operator_id_list[0].open_id |
+| application.application.visibility.added_v6 | users[0].user_id.open_id |
 | drive.notice.comment_add_v1 | notice_meta.from_user_id.open_id |
 | approval.instance.*, approval.task.* | open_id of start_user, assigned_user |
+| calendar.calendar.acl.* | scope.user_id.open_id |
+| acs.*, moments.*, elearning.*, corehr.*, hire.* | open_id of whom it is about, where it says |
 | 1.0: message, add_bot, p2p_chat_create, user_add | open_chat_id, chat_id, open_id |
+| 1.0: third_party_meeting_room_event_* | organizer.open_id |
 
-Source: lark-oapi 1.7.5, the `*Data` models of its 198 events.
+Who subscribed to an event, and gets it therefore, is not what it is about.
+Source: lark-oapi 1.7.5, the `*Data` models of its 198 events; of schema 1.0,
+oapi-sdk-go v3 service/*/ext_model.go.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
 MAX_ID_CHARS = 256
 """Ids and types from outside that are longer are as if absent."""
+
+APP_SENDERS: Final = frozenset({"app", "bot"})
+"""What Feishu calls a sender that is no person."""
 
 Id = Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)]
 
@@ -41,9 +52,35 @@ class Person(msgspec.Struct, gc=False):
 
     open_id: Id = ""
     id: Ids | Id | None = None
+    user_id: Ids | Id | None = None
     operator_id: Ids | Id | None = None
     reader_id: Ids | None = None
     from_user_id: Ids | None = None
+
+
+class Thing(Person, gc=False):
+    """What changed: a user, or a ticket, which has a chat (as a department has, its own)."""
+
+    ticket_id: Id = ""
+    chat_id: Id = ""
+
+
+class FirstId(msgspec.Struct, array_like=True, gc=False):
+    """The first of a list of ids; a million others are skipped unread."""
+
+    first: Id = ""
+
+
+class FirstIds(msgspec.Struct, array_like=True, gc=False):
+    """The first of a list of users."""
+
+    first: Ids | None = None
+
+
+class FirstPerson(msgspec.Struct, array_like=True, gc=False):
+    """The first of a list of users, wrapped."""
+
+    first: Person | None = None
 
 
 class ReceivedMessage(msgspec.Struct, gc=False):
@@ -54,7 +91,7 @@ class ReceivedMessage(msgspec.Struct, gc=False):
 
 
 class Sender(msgspec.Struct, gc=False):
-    """Who sent a message; `sender_type` is `user` or `app`."""
+    """Who sent a message; `sender_type` is `user`, `app` or `bot`."""
 
     sender_type: Id = ""
 
@@ -79,16 +116,24 @@ class EventBody(msgspec.Struct, gc=False):
     context: Context | None = None
     message_id: Id = ""
     open_message_id: Id = ""
-    message_id_list: list[Id] | None = None
+    message_id_list: FirstId | None = None
     open_id: Id = ""
     user_id: Ids | Id | None = None
-    object: Person | None = None
+    object: Thing | None = None
     reader: Person | None = None
     operator_id: Ids | Id | None = None
     operator: Person | Id | None = None
+    operator_type: Id = ""
+    operator_id_list: FirstIds | None = None
     notice_meta: Person | None = None
     start_user: Ids | None = None
     assigned_user: Ids | None = None
+    users: FirstPerson | None = None
+    scope: Person | Id | int | None = None
+    learner: Person | None = None
+    target_user_id: Ids | Id | None = None
+    operator_user_id: Ids | Id | None = None
+    organizer: Ids | None = None
 
 
 def chat_of(body: EventBody) -> str:
@@ -96,7 +141,23 @@ def chat_of(body: EventBody) -> str:
     if body.message is not None and body.message.chat_id:
         return body.message.chat_id
     in_context = "" if body.context is None else body.context.open_chat_id
-    return body.chat_id or body.open_chat_id or in_context
+    return body.chat_id or body.open_chat_id or in_context or _chat_of_ticket(body.object)
+
+
+def _chat_of_ticket(thing: Thing | None) -> str:
+    return thing.chat_id if thing is not None and thing.ticket_id else ""
+
+
+def is_from_app(body: EventBody, app_id: str) -> bool:
+    """Whether an app caused an event: of a message any app, of a reaction only `app_id`.
+
+    A message says that an app or a bot sent it, not which; a reaction names its app.
+    Source: lark-oapi 1.7.5 (operator_type and app_id of reactions);
+    NousResearch/hermes-agent#12450 (messages of bots are sent by `bot`).
+    """
+    if body.sender is not None:
+        return body.sender.sender_type in APP_SENDERS
+    return body.operator_type == "app" and body.app_id in {"", app_id}
 
 
 def subject_of(body: EventBody) -> str:
@@ -108,7 +169,7 @@ def _message_of(body: EventBody) -> str:
     if body.message is not None and body.message.message_id:
         return body.message.message_id
     in_context = "" if body.context is None else body.context.open_message_id
-    listed = body.message_id_list[0] if body.message_id_list else ""
+    listed = "" if body.message_id_list is None else body.message_id_list.first
     return body.message_id or body.open_message_id or in_context or listed
 
 
@@ -121,17 +182,24 @@ def _user_of(body: EventBody) -> str:
         body.reader,
         body.operator_id,
         body.operator,
+        None if body.operator_id_list is None else body.operator_id_list.first,
         body.notice_meta,
         body.start_user,
         body.assigned_user,
+        None if body.users is None else body.users.first,
+        body.scope,
+        body.learner,
+        body.target_user_id,
+        body.operator_user_id,
+        body.organizer,
     )
     return next(filter(None, map(_open_id, places)), "")
 
 
-def _open_id(place: Ids | Person | str | None) -> str:
-    if place is None or isinstance(place, str):
+def _open_id(place: Ids | Person | str | int | None) -> str:
+    if place is None or isinstance(place, str | int):
         return ""
     if isinstance(place, Ids) or place.open_id:
         return place.open_id
-    inner = (place.id, place.operator_id, place.reader_id, place.from_user_id)
+    inner = (place.id, place.user_id, place.operator_id, place.reader_id, place.from_user_id)
     return next((ids.open_id for ids in inner if isinstance(ids, Ids) and ids.open_id), "")

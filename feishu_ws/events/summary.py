@@ -1,89 +1,59 @@
-"""One line about an event, for people who watch. Pure.
+"""An event in a line's worth of words, for people who watch. Pure and total.
 
 It shows content; it is for `tail`, never for logs.
 """
 
 import unicodedata
-from typing import Final
+from typing import Any, Final, NamedTuple
 
+from feishu_ws.events.facts import read_fact
+from feishu_ws.events.meanings import meaning_of
 from feishu_ws.events.received import Message
 
 MAX_CHARS: Final = 240
-"""Characters of a summary before those that cannot be shown are escaped."""
+"""Characters of a summary's words before those that cannot be shown are escaped."""
 
 _MAX_TYPE_CHARS: Final = 80
-_MAX_ID_CHARS: Final = 40
+_MAX_ID_CHARS: Final = 80  # Feishu's ids have up to 40, but people's names may be long
+_USER: Final = "ou_"
 _SPACE_SEPARATOR: Final = "Zs"  # Chinese text is full of wide spaces
 _ZERO_WIDTH_JOINER: Final = "\u200d"  # part of many emoji, though not printable by itself
 
-_MEANINGS: Final = {
-    "im.message.receive_v1": "message",
-    "im.message.message_read_v1": "message read",
-    "im.message.recalled_v1": "message recalled",
-    "im.message.reaction.created_v1": "reaction added",
-    "im.message.reaction.deleted_v1": "reaction removed",
-    "im.chat.updated_v1": "chat changed",
-    "im.chat.disbanded_v1": "chat disbanded",
-    "im.chat.member.bot.added_v1": "bot added to chat",
-    "im.chat.member.bot.deleted_v1": "bot removed from chat",
-    "im.chat.member.user.added_v1": "member added to chat",
-    "im.chat.member.user.deleted_v1": "member removed from chat",
-    "im.chat.member.user.withdrawn_v1": "invitation to chat withdrawn",
-    "im.chat.access_event.bot_p2p_chat_entered_v1": "chat with bot opened",
-    "card.action.trigger": "card used",
-    "url.preview.get": "link preview asked for",
-    "application.bot.menu_v6": "bot menu used",
-    "application.application.created_v6": "app created",
-    "application.application.visibility.added_v6": "app made visible",
-    "application.application.app_version.audit_v6": "app version reviewed",
-    "approval.approval.updated_v4": "approval definition changed",
-    "approval.instance.status_changed_v4": "approval changed status",
-    "approval.task.status_changed_v4": "approval task changed status",
-    "contact.user.created_v3": "user created",
-    "contact.user.updated_v3": "user changed",
-    "contact.user.deleted_v3": "user left",
-    "contact.department.created_v3": "department created",
-    "contact.department.updated_v3": "department changed",
-    "contact.department.deleted_v3": "department deleted",
-    "contact.scope.updated_v3": "contact scope changed",
-    "calendar.calendar.changed_v4": "calendar changed",
-    "calendar.calendar.acl.created_v4": "calendar shared",
-    "calendar.calendar.acl.deleted_v4": "calendar no longer shared",
-    "calendar.calendar.event.changed_v4": "calendar event changed",
-    "drive.file.edit_v1": "file edited",
-    "drive.file.title_updated_v1": "file renamed",
-    "drive.file.created_in_folder_v1": "file created",
-    "drive.file.deleted_v1": "file deleted",
-    "drive.file.trashed_v1": "file moved to trash",
-    "drive.file.read_v1": "file read",
-    "drive.file.permission_member_added_v1": "file shared",
-    "drive.file.permission_member_applied_v1": "access to file asked for",
-    "drive.file.permission_member_removed_v1": "file no longer shared",
-    "drive.file.bitable_record_changed_v1": "table record changed",
-    "drive.file.bitable_field_changed_v1": "table field changed",
-    "drive.notice.comment_add_v1": "comment added",
-    "vc.meeting.meeting_started_v1": "meeting started",
-    "vc.meeting.meeting_ended_v1": "meeting ended",
-    "vc.meeting.join_meeting_v1": "meeting joined",
-    "vc.meeting.leave_meeting_v1": "meeting left",
-    "task.task.updated_v1": "task changed",
-    "task.task.update_tenant_v1": "task of tenant changed",
-    "task.task.comment.updated_v1": "task comment changed",
-    "task.task.update_user_access_v2": "task changed",
-    "minutes.minute.generated_v1": "minutes ready",
-}
+
+class Summary(NamedTuple):
+    """What there is to see of an event; each part printable and bounded, most may be "".
+
+    Attributes:
+        type: Feishu's event type.
+        meaning: What that means.
+        where: The subject where it is a chat or a message.
+        who: Who did it, or the user it is about: a name, else an id.
+        words: What was said, or the one thing that matters.
+    """
+
+    type: str
+    meaning: str
+    where: str
+    who: str
+    words: str
 
 
-def summarize(event_type: str, subject: str, message: Message | None) -> str:
-    """Return one printable line: the type, what it means, about what, a message's words."""
-    kind = event_type[:_MAX_TYPE_CHARS]
-    meaning = _MEANINGS.get(kind)
-    head = f"{kind} ({meaning})" if meaning else kind
-    about = f"{head} {subject[:_MAX_ID_CHARS]}" if subject else head
-    if message is None:
-        return printable(about)
-    sender = (message.sender.open_id or message.sender.type or "somebody")[:_MAX_ID_CHARS]
-    return printable(f"{about} {sender}: {message.text[:MAX_CHARS]}")
+def summarize(event_type: str, subject: str, data: Any, message: Message | None) -> Summary:
+    """Return what to show of an event; `data` is its decoded payload, or anything else."""
+    who, words = read_fact(event_type, data) if message is None else _said(message)
+    where = "" if subject.startswith(_USER) else subject
+    return Summary(
+        printable(event_type, _MAX_TYPE_CHARS),
+        meaning_of(event_type),
+        printable(where, _MAX_ID_CHARS),
+        printable(who or ("" if where else subject), _MAX_ID_CHARS),
+        printable(words),
+    )
+
+
+def _said(message: Message) -> tuple[str, str]:
+    sender = message.sender.open_id or message.sender.type or "somebody"
+    return sender, message.text[: MAX_CHARS + 1]
 
 
 def printable(text: str, limit: int = MAX_CHARS) -> str:

@@ -2,11 +2,12 @@
 
 A shape is a msgspec Struct in which every field has a default. What does not fit
 its field (a number for a string, null, a string that is too long) is as if it were
-absent; what fits is kept. The strict decoder goes first, so that only odd input
-pays for the tolerance.
+absent; what fits is kept, of a list with odd items as far as `MAX_ODD_ITEMS`. The
+strict decoder goes first, so that only odd input pays for the tolerance.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from types import UnionType
 from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin
 
@@ -19,6 +20,9 @@ from feishu_ws.surrogates import mend_surrogates
 T = TypeVar("T", bound=msgspec.Struct)
 V = TypeVar("V")
 Text = bytes | str | msgspec.Raw
+
+MAX_ODD_ITEMS: Final = 4096
+"""Items of a list that are looked at one by one; a million odd ones would take seconds."""
 
 _ABSENT: Final = msgspec.Raw(b"")
 _REPLACEMENT: Final = b"\\ufffd"
@@ -109,7 +113,7 @@ def _list_reader(read_item: Callable[[Any], Any]) -> Callable[[Any], Any]:
     raws: Decoder[list[msgspec.Raw]] = Decoder(list[msgspec.Raw])
 
     def read(raw: msgspec.Raw) -> list[Any]:
-        items = (_fit(read_item, item) for item in raws.decode(raw))
+        items = (_fit(read_item, item) for item in islice(raws.decode(raw), MAX_ODD_ITEMS))
         return [item for item in items if item is not _ABSENT]
 
     return read

@@ -9,6 +9,7 @@ from feishu_ws.happenings.base import (
     Observer,
     ignore,
 )
+from feishu_ws.happenings.census import CompetitorGone, CompetitorSeen, LinksForgotten
 from feishu_ws.happenings.consumers import (
     ClientRefused,
     ConsumerConnected,
@@ -38,6 +39,7 @@ from feishu_ws.happenings.journal import (
     JournalPruned,
     JournalRecovered,
     JournalSalvaged,
+    SendsDropped,
 )
 from feishu_ws.happenings.links import (
     DiscoveryAnswered,
@@ -55,11 +57,16 @@ from feishu_ws.happenings.links import (
     StormBegan,
     StormEnded,
 )
+from feishu_ws.happenings.sends import ApiFaulted, ApiRecovered, SendBuried, SendFailed
 
 __all__ = [
+    "ApiFaulted",
+    "ApiRecovered",
     "ClientRefused",
     "ClockAgreed",
     "ClockStepped",
+    "CompetitorGone",
+    "CompetitorSeen",
     "ConfigRejected",
     "ConfigReloaded",
     "ConsumerConnected",
@@ -90,9 +97,13 @@ __all__ = [
     "LinkLost",
     "LinkReplaced",
     "LinkWarned",
+    "LinksForgotten",
     "NetworkChanged",
     "Observer",
     "PayloadRefused",
+    "SendBuried",
+    "SendFailed",
+    "SendsDropped",
     "ServerTimingsChanged",
     "StormBegan",
     "StormEnded",

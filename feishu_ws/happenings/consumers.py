@@ -112,3 +112,4 @@ class ClientRefused(Happening):
 
     reason: str
     uid: int | None = None
+    fault: Fault = Fault.CLIENT_REFUSED

@@ -48,6 +48,7 @@ class ConfigRejected(Happening):
     """SIGHUP found an invalid file; nothing changed."""
 
     errors: tuple[str, ...]
+    fault: Fault = Fault.RELOAD_INVALID
 
 
 @dataclass(frozen=True, slots=True)

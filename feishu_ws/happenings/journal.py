@@ -44,6 +44,7 @@ class JournalSalvaged(Happening):
         unreadable_pages: Pages of which nothing or not everything could be read.
         lost: Positions that are gone, from first to last, as far as is known.
         last: Positions go on above this one.
+        sends: How many outgoing sends were carried over, those with an outcome among them.
     """
 
     fault: Fault
@@ -56,6 +57,12 @@ class JournalSalvaged(Happening):
     unreadable_pages: int
     lost: tuple[tuple[int, int], ...]
     last: int
+    sends: int = 0
+
+    @property
+    def lost_events(self) -> int:
+        """How many positions are gone, as far as is known."""
+        return sum(high - low + 1 for low, high in self.lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +81,21 @@ class EventsDropped(Happening):
 
 
 @dataclass(frozen=True, slots=True)
+class SendsDropped(Happening):
+    """Outgoing sends with an outcome were given up for space: one that repeats them is new.
+
+    Attributes:
+        dead: How many of them were dead letters.
+    """
+
+    count: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
 class JournalPruned(Happening):
-    """A round of retention ended."""
+    """A round of retention ended; `sends` had an outcome that is old enough."""
 
     events: int
     keys: int
+    sends: int = 0

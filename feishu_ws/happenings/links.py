@@ -101,6 +101,11 @@ class FleetResized(Happening):
     links: int
     wanted: int
 
+    @property
+    def fault(self) -> Fault | None:
+        """Why we keep fewer than wanted, None where we do not."""
+        return Fault.CONNECTION_LIMIT if self.links < self.wanted else None
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkChanged(Happening):
@@ -156,11 +161,16 @@ class StormEnded(Happening):
 
 @dataclass(frozen=True, slots=True)
 class PayloadRefused(Happening):
-    """An event was refused before the journal (`too_large`, `too_many_parts` and so on)."""
+    """An event was refused before the journal (`too_large`, `too_many_parts` and so on).
+
+    Attributes:
+        fault: `frame_unusable` where it is the frame's numbers that cannot be used.
+    """
 
     link: int
     reason: str
     size_bytes: int
+    fault: Fault = Fault.PAYLOAD_REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +179,4 @@ class FrameUnusable(Happening):
 
     link: int
     reason: str
+    fault: Fault = Fault.FRAME_UNUSABLE

@@ -3,7 +3,7 @@
 The journal is the durable, ordered log of events and of what each consumer has
 done with them. Links, wire and downstream know only this file.
 
-Promises (each has its test in `tests/journal/contract.py`):
+Promises (each has its test in `tests/journal/contract.py` or `sends_contract.py`):
 
 1. *Durable first.* `append` answers STORED or DUPLICATE only after a commit that
    survives a power cut and holds the first copy. What cannot be stored is REFUSED
@@ -31,6 +31,18 @@ Promises (each has its test in `tests/journal/contract.py`):
    the cursor that its filter names, whatever it had settled before, and none below.
 11. *Lives are few.* The newest `MOST_LIVES` lives of links are kept and no more. One
    that was recorded is seen at once, and durable with the next commit that succeeds.
+12. *Kept before it is tried.* `open_send` and `note_send_attempt` answer only after a
+   commit that survives a power cut. When that fails they are refused with a fault, at
+   once, and nothing was kept or noted: the message must not be sent.
+13. *One uuid, one send.* Opening a uuid that is known changes nothing and answers what
+   is known of it, also across a restart. The first attempt's time never changes.
+14. *An outcome is final.* The first one recorded stays and is what every later open is
+   answered with, for `OUTCOME_HOURS`; a dead one for `retention_hours` if that is longer,
+   or until it is dropped. Ages count only while the clock can be believed. Recording an
+   outcome is not refused by a disk that takes nothing: it waits for one that does.
+15. *Unfinished is kept.* A send without an outcome is never removed. At `max_bytes` those
+   with one go after the dead letters of events and before any held event, the longest
+   closed first, dead ones last, and that is reported.
 
 All methods are called on the event loop's thread; nothing here blocks it.
 """
@@ -49,7 +61,9 @@ from feishu_ws.model import (
     Filter,
     LinkLife,
     Outcome,
+    OutgoingSend,
     Reading,
+    SendOutcome,
     Span,
 )
 
@@ -58,6 +72,9 @@ CONSUMERS_LOST = "consumers_lost"
 
 MOST_LIVES = 1000
 """Lives of links that are kept."""
+
+OUTCOME_HOURS = 24
+"""How long the outcome of a send is known. Source: CONTRACT 5, `uuid`."""
 
 Subscriber = Callable[[Sequence[Event]], None]
 
@@ -92,6 +109,9 @@ class JournalFacts:
         waiting_bytes: Payload bytes that wait for the writer.
         fault: Why it takes no writes now, None when it does.
         stalled_s: How long the commit in progress has been running.
+        open_sends: Outgoing sends without an outcome.
+        oldest_send_ms: When the first of those was made, None without any.
+        dead_sends: Outgoing sends among the dead letters; not part of `dead_letters`.
     """
 
     id: str
@@ -105,6 +125,9 @@ class JournalFacts:
     dead_letters: int
     fault: Fault | None
     stalled_s: float
+    open_sends: int = 0
+    oldest_send_ms: int | None = None
+    dead_sends: int = 0
 
 
 class Journal(Protocol):
@@ -252,6 +275,66 @@ class Journal(Protocol):
         """Return the last `limit` lives that reach past `since_ms`, newest last (promise 11).
 
         One reaches as far as its link was away after it.
+        """
+        ...
+
+    def open_send(self, send: OutgoingSend) -> asyncio.Future[OutgoingSend]:
+        """Keep a send before it is tried (promise 12); `OutgoingSend.make` makes one.
+
+        Returns what is known of its uuid: the send itself with its `number`, or an earlier
+        one, perhaps of another request (`asks_for`) and perhaps with an outcome.
+
+        Raises:
+            FeishuWsError: By the future: `journal_full`, `journal_backlog`, `disk_full` and
+                so on. Nothing was kept.
+        """
+        ...
+
+    def note_send_attempt(self, uuid: str, at_ms: int) -> asyncio.Future[bool]:
+        """Note that a send is about to be tried (promise 12); `at_ms` is Unix milliseconds.
+
+        Returns False if there is no such send without an outcome: it must not be sent.
+
+        Raises:
+            FeishuWsError: By the future. Nothing was noted.
+        """
+        ...
+
+    def close_send(self, uuid: str, outcome: SendOutcome, at_ms: int) -> asyncio.Future[bool]:
+        """Record the outcome of a send (promise 14).
+
+        Returns False if there is no such send, or it has an outcome already.
+
+        Raises:
+            ValueError: The answer is larger than `MAX_ANSWER_BYTES`, or the kind no word.
+        """
+        ...
+
+    def drop_sends(self, uuids: Sequence[str]) -> asyncio.Future[list[str]]:
+        """Remove sends from the dead letters, and forget their uuids; return which there were."""
+        ...
+
+    async def unfinished_sends(self, after: int = 0, limit: int = 100) -> Sequence[OutgoingSend]:
+        """Read sends without an outcome above number `after`, in the order made.
+
+        Raises:
+            FeishuWsError: `journal_io` or `journal_corrupt`.
+        """
+        ...
+
+    async def dead_sends(self, after: int = 0, limit: int = 100) -> Sequence[OutgoingSend]:
+        """Read sends that are dead letters above number `after`, in the order made.
+
+        Raises:
+            FeishuWsError: `journal_io` or `journal_corrupt`.
+        """
+        ...
+
+    async def find_send(self, uuid: str) -> OutgoingSend | None:
+        """Read what is durably known of a uuid, None if nothing is.
+
+        Raises:
+            FeishuWsError: `journal_io` or `journal_corrupt`.
         """
         ...
 

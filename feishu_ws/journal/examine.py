@@ -63,7 +63,8 @@ def examine(db: sqlite3.Connection, path: Path, budget_s: float = CHECK_S) -> bo
         sqlite3.Error: As the disk answers.
     """
     until_s = time.monotonic() + budget_s
-    if not check_version(db):
+    version = check_version(db)
+    if not version:
         return True
     for table in _SMALL:
         for row in db.execute(f"SELECT * FROM {table}"):  # noqa: S608 constants
@@ -76,12 +77,12 @@ def examine(db: sqlite3.Connection, path: Path, budget_s: float = CHECK_S) -> bo
     if found != _OK:
         told = " ".join(found[0][0].split())  # SQLite writes it in several lines
         raise FeishuWsError(Fault.JOURNAL_CORRUPT, f"{path}: {told}")
-    return _read_through(db, until_s)
+    return _read_through(db, version, until_s)
 
 
-def _read_through(db: sqlite3.Connection, until_s: float) -> bool:
+def _read_through(db: sqlite3.Connection, version: int, until_s: float) -> bool:
     """Read what SQLite's own check does not look into; return whether there was time for all."""
-    for tour in TOURS:
+    for tour in (tour for tour in TOURS if tour.since <= version):
         key: Key | None = tour.start
         while key is not None:
             if time.monotonic() > until_s:

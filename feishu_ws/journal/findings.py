@@ -1,6 +1,7 @@
 """What was found of the tables that change, and what of it counts. Pure.
 
-Events, keys and dead letters never change, so any copy of one is as good as another.
+Events, keys and dead letters never change, so any copy of one is as good as another. A
+send only goes forward, so of two copies the one that went further counts.
 Where a consumer stands does change, and an old page may say where it once stood.
 Invariant: a doubt costs a redelivery, never a loss. A consumer begins no later than it
 stood, and what it is said to have settled ahead counts only where that is sure.
@@ -33,7 +34,7 @@ class Trust(IntEnum):
 
 
 _EVIDENCE: Final = frozenset(
-    {Table.EVENT, Table.SEEN, Table.CONSUMER, Table.ATTEMPT, Table.DEAD}
+    {Table.EVENT, Table.SEEN, Table.CONSUMER, Table.ATTEMPT, Table.DEAD, Table.SEND}
 )  # shapes that no other program's table is likely to have
 
 
@@ -67,7 +68,7 @@ class Findings:
                 self.note_position(values[0])
             case Table.DEAD:
                 self.note_position(values[2])
-            case Table.CONSUMER if self._is_news(row.table, trust):
+            case Table.CONSUMER if self.is_news(row.table, trust):
                 self._take_consumer(values, trust)
             case Table.AHEAD if trust >= Trust.CERTAIN:
                 self.note_position(values[2])
@@ -75,7 +76,7 @@ class Findings:
             case Table.ATTEMPT if trust >= Trust.CERTAIN:
                 self.note_position(values[1])
                 self._attempts[values[0], values[1]] = values
-            case Table.FACT if self._is_news(row.table, trust):
+            case Table.FACT if self.is_news(row.table, trust):
                 self._take_fact(row, trust)
             case Table.SEQUENCE if values[0] == Table.EVENT and trust >= Trust.CERTAIN:
                 self.sequence = values[1]
@@ -83,7 +84,7 @@ class Findings:
             case _:
                 pass
 
-    def _is_news(self, table: Table, trust: Trust) -> bool:
+    def is_news(self, table: Table, trust: Trust) -> bool:
         """Whether a row may be one that was not read yet, and not an old image of one that was."""
         return trust >= Trust.CERTAIN or table not in self.whole
 

@@ -57,7 +57,8 @@ class Health:
             # Commits go on when upkeep fails, and the next one tells what the disk is like.
             is_fault = report.op == "append" or error.fault in _LASTING
             return self.fail(error.fault, error.detail, now_s) if is_fault else None
-        if any(outcome.verdict is Verdict.REFUSED for _, outcome in report.answers):
+        is_refused = any(outcome.verdict is Verdict.REFUSED for _, outcome in report.answers)
+        if is_refused or report.has_refused_sends:
             return self.fail(Fault.JOURNAL_FULL, "journal.max_bytes is reached", now_s)
         return self._recover(report, waiting_share, now_s)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from feishu_ws.clock import Clock
+from feishu_ws.journal import sends
 from feishu_ws.journal.contract import MOST_LIVES, JournalFacts, JournalSettings, Subscriber
 from feishu_ws.journal.ledger import ConsumerState, Ledger
 from feishu_ws.journal.lives import Lives
@@ -22,7 +23,9 @@ from feishu_ws.model import (
     Filter,
     LinkLife,
     Outcome,
+    OutgoingSend,
     Reading,
+    SendOutcome,
     Span,
     Verdict,
 )
@@ -43,6 +46,7 @@ class MemoryJournal:
         self._facts: dict[str, str] = {}
         self._ledger = Ledger()
         self._lives = Lives()
+        self._sends = sends.Sends()
         self._subscribers: list[Subscriber] = []
         self.dead: list[tuple[str, int, str, Attempt]] = []
         self._died_ms: dict[tuple[str, int], int] = {}
@@ -66,18 +70,23 @@ class MemoryJournal:
 
     def facts(self) -> JournalFacts:
         """Return how the journal is."""
+        unfinished = [send for send in self._sends if send.outcome is None]
         return JournalFacts(
             id=MEMORY_ID,
             first=min(self._events, default=0),
             last=self.last,
             path=":memory:",
-            size_bytes=sum(len(event.payload) for event in self._events.values()),
+            size_bytes=sum(len(event.payload) for event in self._events.values())
+            + sum(len(send.request) for send in self._sends),
             limit_bytes=self._settings.max_bytes,
             free_bytes=self._settings.max_bytes,
             waiting_bytes=0,
             dead_letters=len(self.dead),
             fault=None,
             stalled_s=0.0,
+            open_sends=len(unfinished),
+            oldest_send_ms=unfinished[0].made_ms if unfinished else None,
+            dead_sends=sum(sends.is_dead(send) for send in self._sends),
         )
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -294,6 +303,35 @@ class MemoryJournal:
         """Return the last `limit` lives that reach past `since_ms`, newest last."""
         return self._lives.newest(since_ms, limit)
 
+    def open_send(self, send: OutgoingSend) -> asyncio.Future[OutgoingSend]:
+        """Keep a send before it is tried; return what is known of its uuid."""
+        return _done(self._sends.open(send))
+
+    def note_send_attempt(self, uuid: str, at_ms: int) -> asyncio.Future[bool]:
+        """Note that a send is about to be tried; False if there is none without an outcome."""
+        return _done(sends.note_attempt(self._sends, uuid, at_ms))
+
+    def close_send(self, uuid: str, outcome: SendOutcome, at_ms: int) -> asyncio.Future[bool]:
+        """Record the outcome of a send; False if there is no send without one."""
+        sends.check_outcome(outcome)
+        return _done(sends.close(self._sends, uuid, outcome, at_ms))
+
+    def drop_sends(self, uuids: Sequence[str]) -> asyncio.Future[list[str]]:
+        """Remove sends from the dead letters; return which there were."""
+        return _done(sends.drop(self._sends, uuids))
+
+    async def unfinished_sends(self, after: int = 0, limit: int = 100) -> list[OutgoingSend]:
+        """Read sends without an outcome above number `after`, in the order made."""
+        return [s for s in self._sends if s.outcome is None and s.number > after][:limit]
+
+    async def dead_sends(self, after: int = 0, limit: int = 100) -> list[OutgoingSend]:
+        """Read sends that are dead letters above number `after`, in the order made."""
+        return [s for s in self._sends if sends.is_dead(s) and s.number > after][:limit]
+
+    async def find_send(self, uuid: str) -> OutgoingSend | None:
+        """Read what is known of a uuid."""
+        return self._sends.find(uuid)
+
     def reconfigure(self, settings: JournalSettings) -> None:
         """Apply changed settings."""
         self._settings = settings
@@ -310,6 +348,10 @@ class MemoryJournal:
                 del self._events[position]
         forget_ms = now_ms - round(self._settings.dedupe_hours * HOUR_MS)
         self._seen = {key: at for key, at in self._seen.items() if at >= forget_ms}
+        for send in self._sends:
+            hours = sends.hours_kept(self._settings.retention_hours, dead=sends.is_dead(send))
+            if send.closed_ms is not None and send.closed_ms < now_ms - round(hours * HOUR_MS):
+                self._sends.remove(send.uuid)
 
     async def close(self, deadline_s: float) -> None:
         """Nothing waits."""

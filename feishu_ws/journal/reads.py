@@ -14,7 +14,7 @@ from feishu_ws.journal.ledger import ConsumerState
 from feishu_ws.journal.lives import Lives
 from feishu_ws.journal.retention import STEP_ROWS
 from feishu_ws.journal.store import Store
-from feishu_ws.model import ConsumerRecord, DeadLetter, LinkLife, Reading
+from feishu_ws.model import ConsumerRecord, DeadLetter, LinkLife, OutgoingSend, Reading
 
 _T = TypeVar("_T")
 
@@ -88,3 +88,15 @@ class Reads(ABC):
     async def lives(self, since_ms: int = 0, limit: int = MOST_LIVES) -> Sequence[LinkLife]:
         """Return the last `limit` lives that reach past `since_ms`, newest last."""
         return self._lives.newest(since_ms, limit)
+
+    async def unfinished_sends(self, after: int = 0, limit: int = 100) -> Sequence[OutgoingSend]:
+        """Read sends without an outcome above number `after`, in the order made."""
+        return await self._ask(lambda: self._read_store.sends.open_after(after, limit))
+
+    async def dead_sends(self, after: int = 0, limit: int = 100) -> Sequence[OutgoingSend]:
+        """Read sends that are dead letters above number `after`, in the order made."""
+        return await self._ask(lambda: self._read_store.sends.dead_after(after, limit))
+
+    async def find_send(self, uuid: str) -> OutgoingSend | None:
+        """Read what is durably known of a uuid, None if nothing is."""
+        return await self._ask(lambda: self._read_store.sends.find(uuid))

@@ -32,11 +32,22 @@ _INSERT: Final = {
     Table.SEEN: "INSERT OR IGNORE INTO seen VALUES (?,?,?)",
     Table.DEAD: "INSERT OR IGNORE INTO dead VALUES (?,?,?,?,?,?,?)",
     Table.LIFE: "INSERT OR IGNORE INTO life VALUES (?,?,?,?)",
+    Table.SEND: """
+INSERT OR IGNORE INTO send VALUES (?,?,?,?,?,?,?,?,?,?,?,?)
+ON CONFLICT (uuid) DO UPDATE SET queue = excluded.queue, request = excluded.request,
+  digest = excluded.digest, made_ms = excluded.made_ms, attempts = excluded.attempts,
+  first_attempt_ms = excluded.first_attempt_ms, closed_ms = excluded.closed_ms,
+  dead = excluded.dead, kind = excluded.kind, outcome = excluded.outcome
+WHERE excluded.kind <> 'damaged' AND (excluded.made_ms > send.made_ms
+  OR excluded.made_ms = send.made_ms AND send.closed_ms IS NULL
+  AND (excluded.closed_ms IS NOT NULL OR excluded.attempts > send.attempts))
+""",  # the newer of two sends of a uuid, and of two images of one the one that went further
     Table.CONSUMER: "INSERT INTO consumer VALUES (?,?,?,?,?)",
     Table.AHEAD: "INSERT INTO ahead VALUES (?,?,?)",
     Table.ATTEMPT: "INSERT INTO attempt VALUES (?,?,?,?,?)",
     Table.FACT: "INSERT INTO fact VALUES (?,?)",
 }
+_LARGE: Final = {Table.EVENT: 11, Table.SEND: 3}  # and the column that may be
 _INSERT_KEY: Final = """
 INSERT OR IGNORE INTO seen
 SELECT iif(EXISTS (SELECT 1 FROM seen WHERE id = ?2), NULL, ?2), ?1,
@@ -73,8 +84,8 @@ class Rebuild:
         """Add a row, unless there is one in its place."""
         waiting = self._waiting.setdefault(row.table, [])
         waiting.append(row.values)
-        if row.table is Table.EVENT:
-            self._waiting_bytes += len(row.values[-1])
+        if row.table in _LARGE:
+            self._waiting_bytes += len(row.values[_LARGE[row.table]])
         if len(waiting) >= BATCH_ROWS or self._waiting_bytes >= BATCH_BYTES:
             self._flush()
 

@@ -3,7 +3,8 @@
 `make` runs inside the transaction that needs the room and takes no more than that
 one needs. `step` runs between commits and removes what nobody holds a little before
 the limit, so that `make` seldom has anything to do. What is given up although a
-consumer held it is kept until its transaction is committed.
+consumer held it is kept until its transaction is committed. Outgoing sends that have an
+outcome go before anything that is held; those without one never do.
 """
 
 import time
@@ -22,11 +23,13 @@ from feishu_ws.journal.retention import (
     room_target,
     take,
 )
+from feishu_ws.journal.sends import ClosedSend
 from feishu_ws.journal.store import Head, Store
 from feishu_ws.journal.work import Loss
 
 MAKE_STEPS: Final = 16  # one transaction frees at most so often, then it refuses
 LEAST_BYTES: Final = 16 * 1024  # less frees no page
+LEAST_SEND_BYTES: Final = 128 * 1024  # of sends: they are small, and others lie between them
 SEARCH_STEPS: Final = 4  # of 500 rows for one decision: some 10 ms
 SEARCH_AGAIN_S: Final = 1.0  # a search that found nothing is believed for at least so long,
 SEARCH_AGAIN_PER_ROW_S: Final = 50e-6  # and in a large journal for ten times what it took
@@ -68,6 +71,7 @@ class Room:
         self._settings = settings
         self._searches = _new_searches()
         self._dropped: list[tuple[Rank, Head]] = []
+        self._dropped_sends: list[ClosedSend] = []
         self._is_measured = False
         self.is_full = False
         self.live_bytes = 0
@@ -111,6 +115,8 @@ class Room:
     def _free(self, size: int) -> bool:
         """Remove the cheapest rows; False when there is nothing that may go now."""
         for level in _EXPENDABLE:
+            if level is Rank.ABSENT and self._give_up_sends(size):
+                return True
             found = self._search(level)
             if found:
                 self._give_up(level, take(STEP_BYTES if level is Rank.UNHELD else size, found))
@@ -130,9 +136,17 @@ class Room:
             self._store.remove_dead(positions)
             self._dropped += [(level, row) for row in rows]
 
+    def _give_up_sends(self, size: int) -> bool:
+        """Forget the oldest outcomes of sends; False when there are none."""
+        found = take(max(size, LEAST_SEND_BYTES), self._store.sends.closed(STEP_ROWS))
+        self._store.sends.remove_closed(found)
+        self._dropped_sends += found
+        return bool(found)
+
     def forget_dropped(self) -> None:
         """The transaction failed: nothing was given up, and what was measured in it is wrong."""
         self._dropped.clear()
+        self._dropped_sends.clear()
         self._is_measured = False
 
     def take_dropped(self) -> tuple[list[Loss], list[Loss], set[str]]:
@@ -152,6 +166,11 @@ class Room:
                 absent.setdefault(name, []).append(row.position)
         self._dropped.clear()
         return _losses(found), _losses(absent), losers
+
+    def take_dropped_sends(self) -> tuple[int, int] | None:
+        """The transaction is committed: return how many sends it gave up, and how many dead ones."""
+        dropped, self._dropped_sends = self._dropped_sends, []
+        return (len(dropped), sum(send.is_dead for send in dropped)) if dropped else None
 
     # -- between commits ------------------------------------------------------------------
 
@@ -182,7 +201,9 @@ class Room:
     def _may_give_way(self) -> bool:
         if not self._settings.refuse_when_full:
             return True
-        return bool(self._search(Rank.DEAD)) or bool(self._search(Rank.ABSENT))
+        if self._search(Rank.DEAD) or self._store.sends.closed(1):
+            return True
+        return bool(self._search(Rank.ABSENT))
 
     # -- searching ------------------------------------------------------------------------
 

@@ -18,7 +18,18 @@ import msgspec
 from feishu_ws.events.envelope import open_envelope
 from feishu_ws.events.keys import KEY_BYTES, dedupe_keys
 from feishu_ws.journal.pages import Value
-from feishu_ws.model import MAX_PAYLOAD_BYTES, Envelope, Filter, Form
+from feishu_ws.model import (
+    MAX_ANSWER_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_QUEUE_CHARS,
+    MAX_REQUEST_BYTES,
+    MAX_UUID_CHARS,
+    Envelope,
+    Filter,
+    Form,
+    SendKind,
+    digest_send,
+)
 from feishu_ws.wire.native import is_consumer_name
 
 JOURNAL_ID: Final = "journal_id"
@@ -49,6 +60,7 @@ class Table(StrEnum):
     DEAD = "dead"
     FACT = "fact"
     LIFE = "life"
+    SEND = "send"
     SEQUENCE = "sqlite_sequence"
     SCHEMA = "sqlite_schema"
     KEY = "sqlite_autoindex_seen_1"
@@ -99,6 +111,19 @@ def is_readable(event: Sequence[Any]) -> bool:
     """
     *_, flags, payload = event
     return flags & _FORM_BITS == Form.OPAQUE or open_envelope(payload).form is not Form.OPAQUE
+
+
+def is_sendable(send: Sequence[Any]) -> bool:
+    """Whether the row of a send has an outcome, or else still what is to be sent."""
+    _, uuid, queue, request, digest, made_ms, _, _, closed_ms, *_ = send
+    return closed_ms is not None or digest_send(uuid, queue, made_ms, request) == digest
+
+
+def bury_damaged(send: Row) -> Row:
+    """Return the row of a send that cannot be made any more as a dead letter that says so."""
+    *columns, _, _, _, _ = send.values
+    made_ms = columns[5]
+    return Row(Table.SEND, (*columns, made_ms, 1, SendKind.DAMAGED, b""))
 
 
 def mend(event: Row) -> Row:
@@ -179,6 +204,22 @@ def _json(value: bytes) -> bool:
         return False
 
 
+def _uuid(value: str) -> bool:
+    return 0 < len(value) <= MAX_UUID_CHARS and value.isprintable()
+
+
+def _queue(value: str) -> bool:
+    return len(value) <= MAX_QUEUE_CHARS and value.isprintable()
+
+
+def _request(value: bytes) -> bool:
+    return len(value) <= MAX_REQUEST_BYTES
+
+
+def _answer(value: bytes) -> bool:
+    return len(value) <= MAX_ANSWER_BYTES
+
+
 def _bool(value: int) -> bool:
     return value in {0, 1}
 
@@ -202,6 +243,9 @@ def _any(_: object) -> bool:
 _EVENT: Final = (
     _position, _ms, _id, _id, _id, _id, _id, _moment, _id, _id, _flags, _payload,
 )  # fmt: skip
+_SEND: Final = (
+    _position, _uuid, _queue, _request, _key, _ms, _count, _moment, _moment, _bool, _word, _answer,
+)  # fmt: skip
 _SHAPES: Final[dict[tuple[bool, str], tuple[Table, tuple[_Check, ...]]]] = {
     (True, "nitttttittib"): (Table.EVENT, _EVENT),
     (True, "nitttttnttib"): (Table.EVENT, _EVENT),
@@ -211,6 +255,10 @@ _SHAPES: Final[dict[tuple[bool, str], tuple[Table, tuple[_Check, ...]]]] = {
     (True, "tttit"): (Table.SCHEMA, (_word, _word, _word, _count, _any)),
     (True, "tttin"): (Table.SCHEMA, (_word, _word, _word, _count, _any)),
     (True, "niib"): (Table.LIFE, (_position, _count, _ms, _json)),
+    (True, "nttbbiinnitb"): (Table.SEND, _SEND),
+    (True, "nttbbiiinitb"): (Table.SEND, _SEND),
+    (True, "nttbbiiniitb"): (Table.SEND, _SEND),
+    (True, "nttbbiiiiitb"): (Table.SEND, _SEND),
     (False, "tbiii"): (Table.CONSUMER, (_name, _filter, _cursor, _bool, _ms)),
     (False, "tii"): (Table.AHEAD, (_name, _position, _position)),
     (False, "tiiit"): (Table.ATTEMPT, (_name, _position, _count, _ms, _note)),
@@ -219,7 +267,7 @@ _SHAPES: Final[dict[tuple[bool, str], tuple[Table, tuple[_Check, ...]]]] = {
 }
 """By whether there is a rowid, and the columns' types: null, int, text, blob."""
 
-_BY_ROWID: Final = frozenset({Table.EVENT, Table.SEEN, Table.DEAD, Table.LIFE})
+_BY_ROWID: Final = frozenset({Table.EVENT, Table.SEEN, Table.DEAD, Table.LIFE, Table.SEND})
 """Whose first column is the rowid, and null in the record."""
 
 

@@ -7,7 +7,8 @@ what the ones before it found:
 1. Every tree is walked from its root, which the schema names, or else the pointer map.
 2. Pages that no tree leads to are looked at, unless they are known to be free.
 3. Pages with something out of place give the rows that are possible by themselves.
-4. Events on pages behind a damaged frame of the log are taken, if all of each is there.
+4. Events and outgoing sends on pages behind a damaged frame of the log are taken, if all
+   of each is there.
 
 Every page is visited once per pass at most, so it takes time by the size of the file
 whatever is in it. Nothing in the old file's place changes here; `replace.py` does that.
@@ -26,7 +27,7 @@ from feishu_ws.journal.image import Image, Liveness, Progress
 from feishu_ws.journal.pages import Kind
 from feishu_ws.journal.rebuild import Rebuild
 from feishu_ws.journal.retention import HOUR_MS
-from feishu_ws.journal.rows import REPORT, Row, Table, mend
+from feishu_ws.journal.rows import REPORT, Row, Table, bury_damaged, is_sendable, mend
 from feishu_ws.journal.schema import APPLICATION_ID, Origin, origin_of
 from feishu_ws.journal.tree import (
     HIGHEST,
@@ -44,7 +45,8 @@ from feishu_ws.model import Filter, Span
 
 TELL_EVERY: Final = 1024  # pages; some 50 ms
 MOST_LOST: Final = 16  # spans that are told one by one
-_STREAMED: Final = frozenset({Table.EVENT, Table.SEEN, Table.DEAD, Table.LIFE})  # as they come
+_STREAMED: Final = frozenset({Table.SEEN, Table.DEAD, Table.LIFE})  # as they come
+_ALSO_BEHIND: Final = frozenset({Table.EVENT, Table.SEND})  # right whatever time they are of
 
 
 class NothingFoundError(Exception):
@@ -109,6 +111,7 @@ class _Search:
         self._scarred: list[int] = []
         self._key_pages: list[int] = []
         self._gaps: list[Gap] = []
+        self._damaged_sends: list[Row] = []
         self._unreadable = 0
         self._damaged = 0
         self._pages_read = 0
@@ -148,8 +151,20 @@ class _Search:
     def _take_all(self, rows: Iterable[Row], trust: Trust) -> None:
         for row in rows:
             self._findings.take(row, trust)
-            if row.table in _STREAMED:
-                self._new.add(self._mended(row) if row.table is Table.EVENT else row)
+            if row.table is Table.EVENT:
+                self._new.add(self._mended(row))
+            elif row.table is Table.SEND:
+                self._take_send(row, trust)
+            elif row.table in _STREAMED:
+                self._new.add(row)
+
+    def _take_send(self, send: Row, trust: Trust) -> None:
+        if not self._findings.is_news(send.table, trust):
+            return  # an old image, perhaps of one that was removed
+        if is_sendable(send.values):
+            self._new.add(send)
+        else:
+            self._damaged_sends.append(bury_damaged(send))
 
     def _mended(self, event: Row) -> Row:
         mended = mend(event)
@@ -249,13 +264,13 @@ class _Search:
     # -- 4. from behind the log's damage --------------------------------------------------
 
     def _look_behind_the_log(self) -> None:
-        """Take events all of whose pages are there; what changes may be of any time."""
+        """Take events and sends all of whose pages are there; the rest may be of any time."""
         for number in self._image.wal.strays:
             page = open_page(self._image.stray(number), number, self._image.usable)
             if page is None or page.page.kind is not Kind.TABLE_LEAF:
                 continue
             rows = content_of(page, self._image.usable, self._image.stray).rows
-            self._take_all((row for row in rows if row.table is Table.EVENT), Trust.LIKELY)
+            self._take_all((row for row in rows if row.table in _ALSO_BEHIND), Trust.LIKELY)
 
     # -- the end --------------------------------------------------------------------------
 
@@ -279,6 +294,7 @@ class _Search:
         new.add_all(findings.progress(consumers))
         new.add_all(findings.facts(earliest, now_ms))
         new.drop_orphans()
+        new.add_all(self._damaged_sends)  # unless there is a copy that is not
 
     def report(self, detail: str, kept: str) -> JournalSalvaged:
         """Return what there is to tell."""
@@ -293,6 +309,7 @@ class _Search:
             unreadable_pages=self._unreadable,
             lost=tuple(self._lost()),
             last=self._last,
+            sends=self._new.count(Table.SEND),
         )
 
     def _lost(self) -> list[Span]:

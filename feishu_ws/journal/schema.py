@@ -10,6 +10,8 @@ transaction; a file from a newer version is refused and not touched.
     dead      dead letters; the event row stays while one names it
     fact      small facts: the journal's id, whether the credentials ever worked
     life      lives of links, oldest first by id; `record` is JSON (since version 2)
+    send      outgoing sends in the order made; without `closed_ms` one has no outcome yet,
+              and `kind` and `outcome` are empty (since version 3)
 """
 
 import sqlite3
@@ -88,7 +90,25 @@ CREATE TABLE life (
 );
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_VERSION_1, _VERSION_2)
+_VERSION_3: Final = """
+CREATE TABLE send (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, -- so that no two images of a row are of different sends
+  uuid TEXT NOT NULL UNIQUE,
+  queue TEXT NOT NULL,
+  request BLOB NOT NULL,
+  digest BLOB NOT NULL,
+  made_ms INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  first_attempt_ms INTEGER,
+  closed_ms INTEGER,
+  dead INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  outcome BLOB NOT NULL
+);
+CREATE INDEX send_by_close ON send (dead, closed_ms);
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """`MIGRATIONS[n]` turns version n into version n + 1."""
 
 VERSION: Final = len(MIGRATIONS)
@@ -96,7 +116,7 @@ APPLICATION_ID: Final = int.from_bytes(b"FsWs", "big")
 """`PRAGMA application_id` of new files; that of older ones is 0."""
 
 _NAMES: Final = frozenset(
-    {"event", "seen", "consumer", "ahead", "attempt", "dead", "fact", "life"}
+    {"event", "seen", "consumer", "ahead", "attempt", "dead", "fact", "life", "send"}
 )  # of all versions
 _ENOUGH_NAMES: Final = 4  # others may have a table of such a name too, but not of so many
 _SQLITES_OWN: Final = "sqlite_"

@@ -9,7 +9,7 @@ import contextlib
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -32,20 +32,18 @@ from feishu_ws.journal.reads import Reads
 from feishu_ws.journal.rows import JOURNAL_ID, REPORT
 from feishu_ws.journal.schema import check_version
 from feishu_ws.journal.store import Store
-from feishu_ws.journal.work import Append, Apply, Change, Letter, Owed, Report
+from feishu_ws.journal.work import Apply, Change, Owed, Report
 from feishu_ws.journal.writer import Writer
-from feishu_ws.model import Attempt, ConsumerRecord, Event, Filter, LinkLife, Outcome, Span, Verdict
+from feishu_ws.journal.writes import MAX_WAITING_BYTES, ROW_OVERHEAD, Writes
+from feishu_ws.model import ConsumerRecord
 from feishu_ws.tally import Tally
 
 _T = TypeVar("_T")
 
-MAX_WAITING_BYTES: Final = 32 * 1024 * 1024  # CONTRACT 2.1
-ROW_OVERHEAD: Final = 512  # what an event takes in memory besides its payload
-MAX_POSITION: Final = 2**62  # more than SQLite's integers hold is no cursor
 READER_ENDS_S: Final = 1.0  # a reader in the middle of a batch; while it reads, the WAL stays
 
 
-class SqliteJournal(Reads):
+class SqliteJournal(Reads, Writes):
     """See `contract.Journal`."""
 
     def __init__(
@@ -182,6 +180,9 @@ class SqliteJournal(Reads):
             dead_letters=self._sizes.dead_letters,
             fault=self._health.fault,
             stalled_s=0.0 if since is None else time.monotonic() - since,
+            open_sends=self._sizes.sends.open,
+            oldest_send_ms=self._sizes.sends.oldest_ms,
+            dead_sends=self._sizes.sends.dead,
         )
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -196,85 +197,7 @@ class SqliteJournal(Reads):
         """Return a small fact stored by `remember`."""
         return self._facts.get(key)
 
-    # -- writing --------------------------------------------------------------------------
-
-    def append(self, event: Event, answer: Callable[[Outcome], None]) -> None:
-        """Store an event; `answer` is called once, on the loop, after the commit."""
-        size = len(event.payload) + ROW_OVERHEAD
-        if self._ended_by is not None:
-            answer(Outcome(Verdict.REFUSED, fault=self._ended_by))
-            return
-        if self._waiting_bytes + size > MAX_WAITING_BYTES:
-            detail = (
-                f"{self._waiting_bytes} bytes wait for the disk, at most {MAX_WAITING_BYTES} may"
-            )
-            self._tell(self._health.fail(Fault.JOURNAL_BACKLOG, detail, self._clock.monotonic()))
-            answer(Outcome(Verdict.REFUSED, fault=Fault.JOURNAL_BACKLOG))
-            return
-        self._waiting_bytes += size
-        self._writer.put(Append(event, answer))
-
-    def settle(
-        self, name: str, positions: Iterable[int], passed: Iterable[Span] = ()
-    ) -> asyncio.Future[None]:
-        """Record that a consumer is done with `positions`; `passed` were not for it."""
-        return self._change(changes.settle(name, positions, passed), None)
-
-    def settle_soon(self, name: str, positions: Iterable[int], passed: Iterable[Span] = ()) -> None:
-        """Like `settle`, but nobody waits: durable within 50 ms, in company."""
-        self._writer.put(Change(changes.settle(name, positions, passed)))
-
-    def note_attempt(self, name: str, position: int, attempt: Attempt) -> asyncio.Future[None]:
-        """Record a counted attempt; replaces an earlier one."""
-        return self._change(changes.note_attempt(name, position, attempt), None)
-
-    def bury(self, name: str, position: int, reason: str, attempt: Attempt) -> asyncio.Future[None]:
-        """Move an event to the dead letters of a consumer; it counts as settled."""
-        died_ms = self._clock.wall_ms()
-        return self._change(changes.bury(name, position, reason, attempt, died_ms), None)
-
-    def revive(self, name: str, positions: Sequence[int]) -> asyncio.Future[list[int]]:
-        """Give dead letters back to their consumer; return those it was done for."""
-        revived: list[int] = []
-        return self._change(changes.revive(self._writer.upkeep, name, positions, revived), revived)
-
-    def drop_dead(self, letters: Sequence[Letter]) -> asyncio.Future[list[Letter]]:
-        """Remove dead letters; return those there were."""
-        dropped: list[Letter] = []
-        return self._change(changes.drop_dead(self._writer.upkeep, letters, dropped), dropped)
-
-    def enroll(
-        self, name: str, wanted: Filter, cursor: int | None, *, declared: bool
-    ) -> asyncio.Future[None]:
-        """Create a consumer, change its filter, or move its cursor."""
-        cursor = None if cursor is None else min(cursor, MAX_POSITION)
-        upkeep = self._writer.upkeep
-        return self._change(changes.enroll(upkeep, name, wanted, cursor, declared=declared), None)
-
-    def move(self, name: str, cursor: int) -> asyncio.Future[None]:
-        """Let a consumer stand at `cursor`."""
-        upkeep = self._writer.upkeep
-        return self._change(changes.move(upkeep, name, min(cursor, MAX_POSITION)), None)
-
-    def forget(self, name: str) -> asyncio.Future[None]:
-        """Remove a consumer, its cursor and attempts; dead letters stay."""
-        return self._change(changes.forget(name), None)
-
-    def seen(self, name: str, wall_ms: int, *, connected: bool) -> None:
-        """Note that a consumer is or was connected."""
-        self._writer.put(Change(changes.see(name, wall_ms, connected=connected)))
-
-    def remember(self, key: str, value: str | None) -> asyncio.Future[None]:
-        """Store a small fact durably, or forget it (None)."""
-        self._facts.pop(key, None)
-        if value is not None:
-            self._facts[key] = value
-        return self._change(changes.remember(key, value), None)
-
-    def record_life(self, life: LinkLife) -> None:
-        """Keep a life of a link, in place of an earlier record; nobody waits for it."""
-        self._lives.record(life)
-        self._writer.put(Change(changes.record_life(life)))
+    # -- settings -------------------------------------------------------------------------
 
     def reconfigure(self, settings: JournalSettings) -> None:
         """Apply changed settings from the next step on."""
@@ -290,20 +213,6 @@ class SqliteJournal(Reads):
     def trust_clock(self, *, trusted: bool) -> None:
         """Say whether the wall clock can be believed; nothing expires by age while it cannot."""
         self._writer.upkeep.trust_clock(trusted=trusted)
-
-    def _change(self, apply: Apply, result: _T) -> asyncio.Future[_T]:
-        """Hand a change over; `result`, which it may fill in, is its answer."""
-        future: asyncio.Future[_T] = self._loop.create_future()
-        if self._ended_by is not None:  # nobody is there to write it
-            future.cancel()
-            return future
-
-        def done() -> None:
-            if not future.done():
-                future.set_result(result)
-
-        self._writer.put(Change(apply, done))
-        return future
 
     # -- reading --------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import msgspec
 
 from feishu_ws.journal.ledger import ConsumerState
 from feishu_ws.journal.lives import LifeTable
+from feishu_ws.journal.sends import SendTable
 from feishu_ws.model import Attempt, DeadLetter, Envelope, Event, Filter, Form, Span
 
 _ROWS_AT_ONCE: Final = (32, 8, 1)  # one statement, one release of the interpreter lock
@@ -100,6 +101,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self.lives = LifeTable(connection)
+        self.sends = SendTable(connection)
 
     def close(self) -> None:
         """Close the connection."""

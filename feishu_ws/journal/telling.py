@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 
 from feishu_ws.faults import Fault
-from feishu_ws.happenings import ConsumerFaulted, EventsDropped, Happening, JournalPruned
+from feishu_ws.happenings import (
+    ConsumerFaulted,
+    EventsDropped,
+    Happening,
+    JournalPruned,
+    SendsDropped,
+)
 from feishu_ws.journal.work import Report
 from feishu_ws.tally import Tally
 
@@ -25,5 +31,7 @@ def happenings_of(report: Report) -> Iterator[Happening]:
         detail = f"{dropped} events it had not settled made room for new ones"
         where = f"positions {first} to {last}"
         yield ConsumerFaulted(name, Fault.CONSUMER_ABSENT, f"{detail}, {where}")
+    if report.dropped_sends is not None:
+        yield SendsDropped(*report.dropped_sends)
     if report.pruned is not None:
         yield JournalPruned(*report.pruned)

@@ -4,10 +4,10 @@ For finding damage that SQLite does not notice by itself, or only when it comes 
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from feishu_ws.journal.rows import is_of_shape, is_readable
+from feishu_ws.journal.rows import is_of_shape, is_readable, is_sendable
 
 Key = int | bytes
 
@@ -27,17 +27,25 @@ class Tour(NamedTuple):
         query: Takes the last key seen, gives some rows above it.
         start: A key below all others.
         has_rowid: The rows are of a table with rowids.
-        is_event: The rows are events.
+        is_good: Whether what a row holds is still what was stored.
+        weighs: The column that may be large.
+        since: The version of the schema that brought the table.
     """
 
     query: str
     start: Key = -1
     has_rowid: bool = True
-    is_event: bool = False
+    is_good: Callable[[Sequence[Any]], bool] | None = None
+    weighs: int | None = None
+    since: int = 1
 
 
 TOURS: Final = (
-    Tour("SELECT * FROM event WHERE position > ? ORDER BY position LIMIT 128", is_event=True),
+    Tour(
+        "SELECT * FROM event WHERE position > ? ORDER BY position LIMIT 128",
+        is_good=is_readable,
+        weighs=-1,
+    ),
     Tour("SELECT * FROM seen WHERE id > ? ORDER BY id LIMIT 2000"),
     Tour(
         "SELECT key, id FROM seen INDEXED BY sqlite_autoindex_seen_1"
@@ -46,6 +54,12 @@ TOURS: Final = (
         has_rowid=False,
     ),
     Tour("SELECT * FROM dead WHERE id > ? ORDER BY id LIMIT 500"),
+    Tour(
+        "SELECT * FROM send WHERE id > ? ORDER BY id LIMIT 500",
+        is_good=is_sendable,
+        weighs=3,
+        since=3,
+    ),
 )
 
 
@@ -68,10 +82,9 @@ def _last_key(rows: Iterator[tuple[Any, ...]], tour: Tour, after: Any) -> Key | 
     for row in rows:
         if not is_of_shape(row, has_rowid=tour.has_rowid) or row[0] <= after:
             raise DamageError("a row makes no sense, or is not where it should be")
-        if tour.is_event:
-            if not is_readable(row):
-                raise DamageError("an event was JSON when it was stored and is not now")
-            size += len(row[-1])
+        if tour.is_good is not None and not tour.is_good(row):
+            raise DamageError("an event or a send is not what it was when it was stored")
+        size += 0 if tour.weighs is None else len(row[tour.weighs])
         last = after = row[0]
         if size > STEP_BYTES:
             break

@@ -24,6 +24,7 @@ from feishu_ws.journal.retention import (
     take,
 )
 from feishu_ws.journal.room import Room
+from feishu_ws.journal.sends import hours_kept
 from feishu_ws.journal.store import Head, Store
 from feishu_ws.journal.work import Letter, Owed
 
@@ -49,13 +50,14 @@ class Upkeep:
         self._compact_from_s = 0.0
         self._age_scan: int | None = None
         self._key_scan: int | None = None
-        self._pruned = [0, 0]
-        self._round: tuple[int, int] | None = None
+        self._is_in_sends = False
+        self._pruned = [0, 0, 0]
+        self._round: tuple[int, int, int] | None = None
         self._uncounted: set[str] = set(ledger.states)
         self._counted: set[str] = set()
         self._tasks = deque(
             (self._make_room, self._count, self._begin_pass, self._prune, self._expire_keys,
-             self._compact)
+             self._expire_sends, self._compact)
         )  # fmt: skip
         self.trusts_clock = True
         self.guard: StepGuard | None = None
@@ -83,6 +85,7 @@ class Upkeep:
             self._uncounted
             or self._age_scan is not None
             or self._key_scan is not None
+            or self._is_in_sends
             or now_s >= self._next_pass_s
             or self._is_loose(now_s)
             or self.room.has_work()
@@ -112,15 +115,20 @@ class Upkeep:
             return False
         self._next_pass_s = now_s + PASS_EVERY_S
         self._age_scan = self._key_scan = 0
+        self._is_in_sends = True
         return True
 
     def _doubts(self, now_ms: int) -> bool:
         """Whether ages cannot be told by this time; that ends the pass."""
         is_steady = self.guard is None or self.guard.agrees()
-        if is_steady and self.trusts_clock and clock_is_sane(now_ms, self._store.newest_ms()):
+        if is_steady and self.trusts_clock and clock_is_sane(now_ms, self._newest_ms()):
             return False
         self._age_scan = self._key_scan = None
+        self._is_in_sends = False
         return True
+
+    def _newest_ms(self) -> int:
+        return max(self._store.newest_ms(), self._store.sends.newest_ms())
 
     def _prune(self) -> bool:
         """Remove events that are old enough and nobody holds, up to one step's worth."""
@@ -167,15 +175,35 @@ class Upkeep:
             self._end_round()
         return True
 
+    def _expire_sends(self) -> bool:
+        """Forget sends whose outcome is old enough, up to one step's worth."""
+        now_ms = self._wall_ms()
+        if not self._is_in_sends or self._doubts(now_ms):
+            return False
+        hours = self._settings.retention_hours
+        finished_ms, dead_ms = (
+            now_ms - round(hours_kept(hours, dead=dead) * HOUR_MS) for dead in (False, True)
+        )
+        old = self._store.sends.closed_before(finished_ms, dead_ms, STEP_ROWS)
+        gone = take(STEP_BYTES, old)
+        if gone:
+            self._store.begin()
+            self._store.sends.remove_closed(gone)
+            self._store.commit()
+            self._pruned[2] += len(gone)
+        self._is_in_sends = len(gone) < len(old) or len(old) == STEP_ROWS
+        self._end_round()
+        return True
+
     def _end_round(self) -> None:
-        if self._age_scan is None and self._key_scan is None:
-            events, keys = self._pruned
-            self._pruned = [0, 0]
-            self._round = (events, keys) if events or keys else None
+        if self._age_scan is None and self._key_scan is None and not self._is_in_sends:
+            events, keys, sends = self._pruned
+            self._pruned = [0, 0, 0]
+            self._round = (events, keys, sends) if events or keys or sends else None
             self.room.measure()
 
-    def take_pruned(self) -> tuple[int, int] | None:
-        """Return (events, keys) removed by a round that ended since the last call."""
+    def take_pruned(self) -> tuple[int, int, int] | None:
+        """Return (events, keys, sends) removed by a round that ended since the last call."""
         ended, self._round = self._round, None
         return ended
 

@@ -7,6 +7,7 @@ from typing import Literal
 from feishu_ws.faults import FeishuWsError
 from feishu_ws.journal.ledger import Ledger
 from feishu_ws.journal.lives import Lives
+from feishu_ws.journal.sends import SendCounts
 from feishu_ws.model import Attempt, ConsumerRecord, Event, Outcome
 
 Answer = Callable[[Outcome], None]
@@ -82,6 +83,7 @@ class Sizes:
     free_bytes: int = 0
     dead_letters: int = 0
     has_room: bool = True
+    sends: SendCounts = field(default_factory=SendCounts)
 
 
 @dataclass(slots=True)
@@ -93,7 +95,9 @@ class Report:
         error: Why it failed. A failed `upkeep` alone does not mean that writes fail.
         dropped: (reason, count, first, last) of held events that were given up.
         absent: (consumer, count, first, last) of those that only an absent one held.
-        pruned: (events, keys) that a round of retention removed.
+        has_refused_sends: There was no room for an outgoing send.
+        dropped_sends: (all, dead) sends with an outcome that were given up.
+        pruned: (events, keys, sends) that a round of retention removed.
     """
 
     op: Literal["append", "upkeep"] = "append"
@@ -108,4 +112,6 @@ class Report:
     error: FeishuWsError | None = None
     dropped: list[Loss] = field(default_factory=list)
     absent: list[Loss] = field(default_factory=list)
-    pruned: tuple[int, int] | None = None
+    has_refused_sends: bool = False
+    dropped_sends: tuple[int, int] | None = None
+    pruned: tuple[int, int, int] | None = None

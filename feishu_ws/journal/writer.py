@@ -8,6 +8,7 @@ committed is refused, and Feishu sends it again.
 Invariants: only this thread touches the writing connection and the ledger; nothing
 is answered, and no event has a position, before its commit returned; a commit that
 fails changes no position; once the file is found damaged nothing is written any more.
+Outgoing sends go into the same commits; `outbox.py` says which of their steps are owed.
 """
 
 import queue
@@ -21,12 +22,14 @@ from typing import Final
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.journal.contract import JournalSettings
 from feishu_ws.journal.file import explain, free_bytes
-from feishu_ws.journal.ledger import ConsumerState, Ledger
+from feishu_ws.journal.ledger import Ledger
+from feishu_ws.journal.outbox import Outbox, Step
 from feishu_ws.journal.replace import mark
+from feishu_ws.journal.saving import Saver
 from feishu_ws.journal.store import Store
 from feishu_ws.journal.upkeep import Upkeep
 from feishu_ws.journal.work import Append, Change, Owed, Report, Sizes
-from feishu_ws.model import Event, Outcome, Span, Verdict
+from feishu_ws.model import Event, Outcome, Verdict
 
 BATCH_ITEMS: Final = 1024  # more in one commit gains nothing and delays its first answer
 BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -43,15 +46,8 @@ STEP_BYTES: Final = 1024 * 1024  # what a step of upkeep adds at most, as measur
 
 LAST_FAULT: Final = "last_fault"
 
-
-class _Saved:
-    """What of a consumer is on disk, to write only differences."""
-
-    __slots__ = ("ahead", "attempts")
-
-    def __init__(self, state: ConsumerState) -> None:
-        self.ahead: set[Span] = set(state.settled.ahead)
-        self.attempts = dict(state.attempts)
+Item = Append | Change | Step
+"""What is handed over to the thread."""
 
 
 class Writer(threading.Thread):
@@ -72,10 +68,8 @@ class Writer(threading.Thread):
         self._emit = emit
         self._ended = ended
         self._wall_ms = wall_ms
-        self._queue: queue.SimpleQueue[Append | Change | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._owed = Owed()
-        self._saved: dict[str, _Saved] = {}
-        self._saving: dict[str, _Saved] = {}
         self._retry_at: float | None = None
         self._stopping = False
         self._facts_at = 0.0
@@ -87,8 +81,9 @@ class Writer(threading.Thread):
         self.busy_since: float | None = None
         for state in store.load_consumers():
             self.ledger.states[state.name] = state
-            self._saved[state.name] = _Saved(state)
+        self._saver = Saver(store, self.ledger)
         self.upkeep = Upkeep(store, self.ledger, settings, wall_ms)
+        self._outbox = Outbox(store.sends, self.upkeep.room)
 
     @property
     def last(self) -> int:
@@ -97,7 +92,7 @@ class Writer(threading.Thread):
 
     # -- called from the loop -------------------------------------------------------------
 
-    def put(self, item: Append | Change) -> None:
+    def put(self, item: Item) -> None:
         """Hand something over; returns at once."""
         self._queue.put(item)
 
@@ -130,7 +125,7 @@ class Writer(threading.Thread):
     def _work(self) -> None:
         while not self._stopping:
             appends = self._gather()
-            is_quiet = not appends and not self._owed
+            is_quiet = not (appends or self._outbox or self._owed)
             self._commit_some(appends)
             if self._may_keep_up() and (not appends or self._is_overdue()):
                 self._keep_up(is_quiet=is_quiet)
@@ -161,6 +156,10 @@ class Writer(threading.Thread):
                 appends.append(item)
                 size += len(item.event.payload)
                 continue
+            if isinstance(item, Step):
+                self._outbox.put(item)
+                size += item.size
+                continue
             self._apply(item)
             if item.done is None and deadline is None:
                 deadline = time.monotonic() + LINGER_S
@@ -171,7 +170,7 @@ class Writer(threading.Thread):
         if change.done is not None:
             self._owed.done.append(change.done)
 
-    def _next(self, appends: list[Append], deadline: float | None) -> Append | Change | None:
+    def _next(self, appends: list[Append], deadline: float | None) -> Item | None:
         """Return the next item, or None when it is time to commit or to keep up."""
         try:
             item = self._queue.get(timeout=self._patience(appends, deadline))
@@ -183,13 +182,13 @@ class Writer(threading.Thread):
 
     def _patience(self, appends: list[Append], deadline: float | None) -> float:
         """Return how long to wait for more: not at all once somebody waits for us."""
-        if appends or self._stopping:
+        if appends or self._outbox.is_pressing or self._stopping:
             return 0.0
         if self._damage is not None:
             return FACTS_EVERY_S
         if self._retry_at is not None:  # the disk refuses; only new events are tried sooner
             return max(self._retry_at - time.monotonic(), 0.0)
-        if self._owed.done:
+        if self._owed.done or self._outbox:
             return 0.0
         if deadline is not None:
             return max(deadline - time.monotonic(), 0.0)
@@ -199,7 +198,9 @@ class Writer(threading.Thread):
 
     def _commit_some(self, appends: list[Append]) -> None:
         """Commit what was gathered and what is owed, if there is any, and report it."""
-        if not appends and (self._damage is not None or not self._owed):
+        is_asked = bool(appends) or self._outbox.is_pressing
+        is_owed = bool(self._outbox) or bool(self._owed)
+        if not is_asked and (self._damage is not None or not is_owed):
             return
         report = Report()
         began = self.busy_since = time.monotonic()
@@ -241,7 +242,8 @@ class Writer(threading.Thread):
             self._store.add_keys(keys, self._wall_ms())
         if new:
             self._store.add_events(self.last + 1, [a.event for a in new])
-        self._write_owed()
+        self._outbox.write()
+        self._saver.write(self._owed)
         self._store.commit()
         # Only now: the loop takes a position for the word that the event is durable.
         for position, append in enumerate(new, start=self.last + 1):
@@ -254,50 +256,24 @@ class Writer(threading.Thread):
         size = sum(len(a.event.payload) for a in appends)
         return self.upkeep.room.make(size, len(appends))
 
-    def _write_owed(self) -> None:
-        owed = self._owed
-        for name in owed.forgotten:
-            self._store.remove_consumer(name)
-        for name in owed.consumers:
-            self._write_consumer(self.ledger.states[name])
-        self._store.remove_letters(owed.raised)
-        for (name, position), (reason, attempt, died_ms) in owed.dead.items():
-            self._store.add_dead(name, position, reason, attempt, died_ms)
-        for key, value in owed.facts.items():
-            self._store.save_fact(key, value)
-        self._store.lives.save(owed.lives.values())
-
-    def _write_consumer(self, state: ConsumerState) -> None:
-        saved = self._saved.get(state.name)
-        self._saving[state.name] = _Saved(state)
-        ahead = set(state.settled.ahead)
-        self._store.save_consumer(state)
-        if saved is None or saved.ahead != ahead:
-            before = saved.ahead if saved else set()
-            self._store.save_ahead(state.name, before - ahead, ahead - before)
-        known = saved.attempts if saved else {}
-        if known != state.attempts:
-            new = {p: a for p, a in state.attempts.items() if known.get(p) != a}
-            self._store.save_attempts(state.name, known.keys() - state.attempts.keys(), new)
-
     def _succeed(self, report: Report) -> None:
         """Take over into memory what the disk now holds."""
         owed, self._owed = self._owed, Owed()
         self._retry_at = None
-        self._saved.update(self._saving)
-        self._saving.clear()
+        self._saver.succeed(owed)
         for event in report.stored:
             self.ledger.append(event.position, event.envelope)
         report.dropped, report.absent, losers = self.upkeep.room.take_dropped()
         self._owed.consumers |= losers  # in memory they are past it; on disk with the next commit
         for name in owed.forgotten:
-            self._saved.pop(name, None)
             report.records[name] = None
         touched = self.ledger.states if report.stored else owed.consumers | losers
         for name in touched:
             report.records[name] = self.ledger.states[name].record()
-        self._wal_bytes += _wal_bytes(report.stored)
-        report.done = owed.done
+        report.has_refused_sends = self._outbox.has_refused
+        report.dropped_sends = self.upkeep.room.take_dropped_sends()
+        self._wal_bytes += _wal_bytes(report.stored) + self._outbox.written_bytes
+        report.done = owed.done + self._outbox.succeed()
 
     def _fail(self, appends: list[Append], report: Report, error: FeishuWsError) -> None:
         """Refuse what was to be stored; what is owed stays owed."""
@@ -305,7 +281,7 @@ class Writer(threading.Thread):
             self._store.rollback()
         except sqlite3.Error as again:
             error = explain(again, self._path)
-        self._saving.clear()
+        self._saver.fail()
         self.upkeep.room.forget_dropped()
         self._retry_at = time.monotonic() + RETRY_S
         self._owed.facts[LAST_FAULT] = f"{error.fault} {self._wall_ms()}"  # tried until it succeeds
@@ -313,9 +289,9 @@ class Writer(threading.Thread):
             self._damage = error
         self._refuse(appends, report, error)
 
-    @staticmethod
-    def _refuse(appends: list[Append], report: Report, error: FeishuWsError) -> None:
+    def _refuse(self, appends: list[Append], report: Report, error: FeishuWsError) -> None:
         report.answers = [(a.answer, _refused(error.fault)) for a in appends]
+        report.done = self._outbox.fail(error)
         report.error = error
 
     # -- between commits ------------------------------------------------------------------
@@ -370,6 +346,7 @@ class Writer(threading.Thread):
             live_bytes=room.live_bytes,
             free_bytes=free_bytes(self._path),
             dead_letters=self._store.count_dead(),
+            sends=self._store.sends.counts(),
             has_room=not room.is_full,
         )
 

@@ -80,6 +80,11 @@ class Tokens:
         )
         return token if is_good else None
 
+    @property
+    def until_s(self) -> float | None:
+        """Until when the token is good on the monotonic clock, None without one."""
+        return None if self._token is None else self._token.until_s
+
     def reject(self, secret: Secret) -> None:
         """Feishu did not take this token: ask for another, unless that was done already."""
         if self._token is not None and self._token.secret == secret:

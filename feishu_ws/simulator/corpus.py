@@ -1,7 +1,7 @@
 """Sample payloads of everything Feishu is known to send, by name.
 
-Names are event types, `message.KIND` for the kinds of messages, `v1.TYPE` for schema
-1.0, and `odd.WHAT` for what no honest Feishu sends. Ids follow from the serial number
+Names are event types, `message.KIND` for the kinds of messages, `message.KIND.FORM` for
+the forms that their content takes, `v1.TYPE` for schema 1.0, and `odd.WHAT` for what no honest Feishu sends. Ids follow from the serial number
 and the origin's run; times are now.
 """
 
@@ -17,6 +17,7 @@ from feishu_ws.simulator.envelopes import (
     p2p_text,
     text_message,
     threaded_text,
+    variant_message,
     wrap_v1,
     wrap_v2,
 )
@@ -25,6 +26,7 @@ from feishu_ws.simulator.messages import CONTENTS
 from feishu_ws.simulator.odd import ODD, Make
 from feishu_ws.simulator.office import OFFICE_BODIES, V1_BODIES
 from feishu_ws.simulator.origin import Origin
+from feishu_ws.simulator.variants import VARIANTS
 
 __all__ = ["SAMPLES", "Origin", "Sample", "sample", "text_message"]
 
@@ -66,6 +68,10 @@ def _v1(event_type: str, body: Body) -> Make:
 
 def _samples() -> dict[str, Sample]:
     messages = {f"message.{kind}": Sample(partial(group_message, kind)) for kind in CONTENTS}
+    messages |= {
+        f"message.{name}": Sample(partial(variant_message, variant))
+        for name, variant in VARIANTS.items()
+    }
     messages |= {
         "message.text.p2p": Sample(p2p_text),
         "message.text.mention": Sample(mentioning_text),

@@ -6,6 +6,7 @@ import msgspec
 
 from feishu_ws.simulator.messages import BOT_MENTION, CONTENTS, mention
 from feishu_ws.simulator.origin import Origin
+from feishu_ws.simulator.variants import Variant
 
 MESSAGE_RECEIVE: Final = "im.message.receive_v1"
 USER_AGENT: Final = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Lark/7.64.6 LarkLocale/zh_CN"
@@ -95,10 +96,17 @@ def _as_string(content: dict[str, Any] | str) -> str:
 
 def group_message(kind: str, serial: int, origin: Origin) -> bytes:
     """Return a message of `kind` (a `message_type`) in a group."""
-    content = _as_string(CONTENTS[kind](serial, origin))
-    message = _message(serial, origin, kind, content, _group(serial, origin))
-    if kind == "post":
-        message["mentions"] = [BOT_MENTION | {"tenant_key": origin.tenant_key}]
+    mentions = (BOT_MENTION,) if kind == "post" else ()
+    return variant_message(Variant(kind, CONTENTS[kind](serial, origin), mentions), serial, origin)
+
+
+def variant_message(variant: Variant, serial: int, origin: Origin) -> bytes:
+    """Return a message in a group whose content has that form."""
+    content = _as_string(variant.content)
+    message = _message(serial, origin, variant.kind, content, _group(serial, origin))
+    if variant.mentions:
+        tenant = {"tenant_key": origin.tenant_key}
+        message["mentions"] = [one | tenant for one in variant.mentions]
     return _receive(serial, origin, message)
 
 

@@ -29,6 +29,7 @@ from feishu_ws.simulator.listener import Listener
 from feishu_ws.simulator.origin import Origin
 from feishu_ws.simulator.reception import PongConfig, Reception
 from feishu_ws.simulator.redelivery import Attempt, Redelivery
+from feishu_ws.simulator.rest import Rest
 from feishu_ws.simulator.settings import SimulatorSettings
 from feishu_ws.simulator.stats import SimulatorStats
 from feishu_ws.simulator.transmission import WHOLE, FrameMaker, Split
@@ -38,6 +39,7 @@ TICK_S: Final = (
     0.02  # how exactly deadlines and repeats are kept; 50 looks a second cost ~0.1 % CPU
 )
 CLOSE_TIMEOUT_S: Final = 1.0  # for the client's half of a close handshake
+UPLOAD_BYTES: Final = 64 * 1024 * 1024
 SHUTDOWN_S: Final = 0.1  # for handlers that hang on purpose, before they are cancelled
 
 
@@ -49,6 +51,7 @@ class Simulator:
         clock: As given; `Delivery` times are on its monotonic side.
         stats: Counts so far.
         door: Discovery and handshake, for finer scripts than the methods here.
+        rest: Feishu's REST API, and what was sent through it.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Simulator:
         self.rng = random.Random(self.settings.seed)  # noqa: S311 - nothing here is secret
         self.stats = SimulatorStats()
         self.door = Door(self.settings, self.stats, self.rng, self.clock)
+        self.rest = Rest(self.settings, self.rng, self.clock, lambda: len(self.links))
         self._observe = observe
         self._book = Redelivery(self.settings, self.stats)
         self._reception = Reception(self.settings, self.stats, self._book, self.rng, self.clock)
@@ -94,9 +98,10 @@ class Simulator:
         Raises:
             FeishuWsError: `port_in_use`, the port cannot be bound.
         """
-        app = web.Application()
+        app = web.Application(client_max_size=UPLOAD_BYTES)
         app.router.add_post(DISCOVERY_PATH, self._discover)
         app.router.add_get(WEBSOCKET_PATH, self._serve)
+        self.rest.install(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         try:

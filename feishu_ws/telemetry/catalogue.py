@@ -165,6 +165,18 @@ _DELIVERY: Final = (
     _gauge("consumer_inflight_events", Read(readings.in_flight), "Events handed over and not yet settled."),
     _counter("clients_refused", Counted("clients_refused"), "Local clients that were turned away, by reason.", by.CLIENT_REFUSAL),
 )
+_API: Final = (
+    _counter("api_requests", Tallied("api_requests"), "Requests to Feishu's REST API, by route and result.", by.ROUTE, by.API_RESULT),
+    _histogram("api_request_duration", Tallied("api_request_duration"), tally.PHASE_EDGES_S, "Latency of Feishu's REST API.", by.ROUTE),
+    _counter("api_retries", Tallied("api_retries"), "Requests to Feishu's REST API that were made again."),
+    _counter("api_rate_limit_wait_seconds", Tallied("api_rate_limit_wait_s"), "Seconds for which Feishu asked us to slow down."),
+    _counter("token_refreshes", Tallied("token_refreshes"), "Requests for a tenant access token."),
+    _counter("token_refresh_failures", Tallied("token_refresh_failures"), "Requests for a tenant access token that brought none."),
+    _gauge("token_expiry_timestamp_seconds", Tallied("token_expiry_s"), "Unix time the tenant access token ends; 0 when there is none."),
+    _counter("sends", Tallied("sends"), "Messages given to us to send, by what became of them.", by.SEND_RESULT),
+    _gauge("remote_instances", Tallied("remote_instances"), "Connections of this app that Feishu counts, ours included; 0 when it was never asked or never said."),
+    _gauge("sends_waiting", Tallied("sends_waiting"), "Messages that wait to be sent."),
+)
 _PROCESS: Final = (
     _histogram("event_loop_lag", Tallied("event_loop_lag"), tally.LAG_EDGES_S, "How late a periodic timer of the event loop ran."),
     _counter("log_messages", Counted("log_messages"), "Log lines written, by level.", by.LEVEL),
@@ -181,6 +193,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     *_INTAKE,
     *_JOURNAL,
     *_DELIVERY,
+    *_API,
     *_PROCESS,
 )
 """`label_values_folded_total` comes after every metric whose labels fold."""

@@ -110,12 +110,26 @@ class ActiveFault:
     Attributes:
         subject: Which one: the link's number, the consumer's name, or "".
         age_s: How long it has lasted.
+        own_title: What is known better than by the catalogue, "" if nothing is; likewise
+        own_hint: what to do about it.
     """
 
     fault: Fault
     concern: Concern
     subject: str
     age_s: float
+    own_title: str = ""
+    own_hint: str = ""
+
+    @property
+    def title(self) -> str:
+        """What happened, in a few words."""
+        return self.own_title or CATALOGUE[self.fault].title
+
+    @property
+    def hint(self) -> str:
+        """The one thing to do, "" where there is nothing."""
+        return self.own_hint or CATALOGUE[self.fault].hint
 
     @property
     def is_visible(self) -> bool:
@@ -145,7 +159,11 @@ class Facts:
     """The daemon at one moment.
 
     Attributes:
+        domain: Whom the daemon asks: `app.domain`.
+        proxy: `upstream.proxy` without its login.
+        needs_restart: Keys that were changed since the start and are not in force.
         links_wanted: Links the fleet wants to keep, which Feishu's limit may lower.
+        is_storm: Whether all attempts to reach Feishu are used up and links wait for one.
         last_event_ms: When the last event was read from Feishu.
         faults: From `FaultWatch.active`.
         losses: From `RecentLosses.losses`, newest first.
@@ -160,6 +178,10 @@ class Facts:
     journal: JournalFact
     consumers: tuple[ConsumerFact, ...]
     tally: Tally
+    domain: str = ""
+    proxy: str = ""
+    needs_restart: tuple[str, ...] = ()
+    is_storm: bool = False
     last_event_ms: int = 0
     faults: tuple[ActiveFault, ...] = ()
     losses: tuple[Loss, ...] = ()

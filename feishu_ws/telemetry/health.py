@@ -27,6 +27,8 @@ class _Lasting:
     fault: Fault
     since_s: float
     last_s: float
+    title: str = ""
+    hint: str = ""
 
 
 _Subject = tuple[Concern, str, str]
@@ -59,6 +61,10 @@ class FaultWatch:
             h.ConfigReloaded: self._config_well,
             h.ClockStepped: self._clock_stepped,
             h.ClockAgreed: self._clock_well,
+            h.CompetitorSeen: self._competitor,
+            h.CompetitorGone: self._no_competitor,
+            h.ApiFaulted: self._api_down,
+            h.ApiRecovered: self._api_well,
         }
 
     def observe(self, happening: h.Happening, now_s: float) -> None:
@@ -71,14 +77,22 @@ class FaultWatch:
         """Return the faults that last, most important first."""
         self._forget_old(now_s)
         found = (
-            ActiveFault(lasting.fault, concern, subject, now_s - lasting.since_s)
+            ActiveFault(
+                lasting.fault,
+                concern,
+                subject,
+                now_s - lasting.since_s,
+                lasting.title,
+                lasting.hint,
+            )
             for (concern, subject, _), lasting in self._lasting.items()
         )
         return tuple(sorted(found, key=_importance))
 
-    def _begin(self, subject: _Subject, fault: Fault, now_s: float) -> None:
+    def _begin(self, subject: _Subject, fault: Fault, now_s: float) -> _Lasting:
         known = self._lasting.setdefault(subject, _Lasting(fault, now_s, now_s))
         known.fault, known.last_s = fault, now_s
+        return known
 
     def _link_down(self, down: h.LinkFailed | h.LinkLost, now_s: float) -> None:
         if CATALOGUE[down.fault].remedy is not Remedy.NOTE:  # a stop or a rotation is meant
@@ -94,7 +108,11 @@ class FaultWatch:
         self._lasting.pop((Concern.JOURNAL, "", ""), None)
 
     def _salvaged(self, salvaged: h.JournalSalvaged, now_s: float) -> None:
-        self._begin(_SALVAGE, salvaged.fault, now_s)
+        lasting = self._begin(_SALVAGE, salvaged.fault, now_s)
+        carried = f"{salvaged.events} events carried over, {salvaged.lost_events} lost"
+        kept = f"the damaged file is {salvaged.kept}, remove it once nothing is missed"
+        lasting.title = f"the journal was damaged, and a new one took its place: {carried}"
+        lasting.hint = f"look at the disk: dmesg; {kept}"
 
     def _consumer(self, faulted: h.ConsumerFaulted, now_s: float) -> None:
         known = [s for s in self._lasting if s[0] is Concern.CONSUMER]
@@ -123,6 +141,18 @@ class FaultWatch:
 
     def _clock_well(self, _: h.ClockAgreed, __: float) -> None:
         self._lasting.pop((Concern.DAEMON, "clock", ""), None)
+
+    def _competitor(self, seen: h.CompetitorSeen, now_s: float) -> None:
+        self._begin((Concern.DAEMON, "competitor", ""), seen.fault, now_s)
+
+    def _no_competitor(self, _: h.CompetitorGone, __: float) -> None:
+        self._lasting.pop((Concern.DAEMON, "competitor", ""), None)
+
+    def _api_down(self, down: h.ApiFaulted, now_s: float) -> None:
+        self._begin((Concern.DAEMON, "api", ""), down.fault, now_s)
+
+    def _api_well(self, _: h.ApiRecovered, __: float) -> None:
+        self._lasting.pop((Concern.DAEMON, "api", ""), None)
 
     def _forget_old(self, now_s: float) -> None:
         for subject, lasting in list(self._lasting.items()):

@@ -10,8 +10,9 @@ from enum import Enum
 from typing import Final
 
 from feishu_ws.faults import Fault
-from feishu_ws.model import UNKNOWN_TYPE, DeadReason
+from feishu_ws.model import UNKNOWN_TYPE, DeadReason, SendKind
 from feishu_ws.wire.link import LinkState
+from feishu_ws.wire.routes import ROUTES
 
 OTHER: Final = "other"
 
@@ -33,12 +34,14 @@ class Label:
     Attributes:
         values: All of them, `other` included where `folds`; empty unless LISTED.
         folds: Whether a value that is not in the set counts as `other`.
+        is_sparse: Whether a value has its series only once it was seen.
     """
 
     name: str
     values: tuple[str, ...] = ()
     source: Values = Values.LISTED
     folds: bool = False
+    is_sparse: bool = False
 
 
 def _closed(name: str, *values: str) -> Label:
@@ -174,6 +177,19 @@ DISCARD_REASON: Final = _folding(
 """`dead_letter` = a dead letter that made room, or that an operator dropped."""
 CONSUMER_CAUSE: Final = _folding("cause", "closed", "superseded", "slow", "protocol", "shutdown")
 CLIENT_REFUSAL: Final = _folding("reason", "uid", "full", "slow", "line", "host", "admin")
+ROUTE: Final = Label("route", (*ROUTES, OTHER), is_sparse=True)
+API_RESULT: Final = _closed(
+    "result", "ok", "client_error", "rate_limited", "server_error", "auth", "transport"
+)
+SEND_RESULT: Final = _folding(
+    "result",
+    SendKind.SENT,
+    SendKind.REFUSED,
+    SendKind.EXPIRED,
+    SendKind.OUTCOME_UNKNOWN,
+    SendKind.DAMAGED,
+    "failed",
+)
 LEVEL: Final = _closed("level", "debug", "info", "warning", "error", "critical")
 FOLDED: Final = _closed(
     "label", "cause", "code", "event_type", "fault", "frame_type", "op", "phase", "reason", "result"

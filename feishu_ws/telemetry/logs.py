@@ -117,7 +117,7 @@ class Logs:
 
     def _redact(self, _: Any, level: str, record: Record) -> Record:
         event = record.pop("event")
-        head = {"ts": _timestamp(self._clock.wall_ms()), "level": level, "event": event}
+        head = {"ts": timestamp(self._clock.wall_ms()), "level": level, "event": event}
         return head | redact_fields(record, self._secrets)
 
     def _count(self, _: Any, level: str, record: Record) -> Record:
@@ -194,7 +194,8 @@ def _is_journal(stream: TextIO, journal_stream: str) -> bool:
     return False
 
 
-def _timestamp(wall_ms: int) -> str:
+def timestamp(wall_ms: int) -> str:
+    """Return Unix milliseconds as lines have them: RFC 3339 in UTC."""
     moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

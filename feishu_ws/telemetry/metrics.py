@@ -185,7 +185,8 @@ def _add_histograms(family: HistogramMetricFamily, metric: Metric, value: Any) -
         family.add_metric((), _buckets(value), value.sum)
         return
     empty = Histogram(metric.edges)
-    for key in metric.labels[0].values:
+    label = metric.labels[0]
+    for key in value if label.is_sparse else label.values:
         histogram = value.get(key, empty)
         family.add_metric((key,), _buckets(histogram), histogram.sum)
 

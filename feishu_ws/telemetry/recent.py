@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Final
 
 from feishu_ws.clock import Clock
-from feishu_ws.faults import Fault
+from feishu_ws.faults import CATALOGUE, Fault
 from feishu_ws.happenings import Happening, LinkFailed, LinkLost, LinkReplaced
-from feishu_ws.model import LinkLife
+from feishu_ws.model import LinkLife, Tried
 from feishu_ws.telemetry.facts import Loss
 from feishu_ws.telemetry.redact import redact_text
 
@@ -63,11 +63,20 @@ class RecentLosses:
 
 
 def _losses(life: LinkLife) -> Iterable[Loss]:
-    """Return a life's end and what was tried after it, as they were noted at the time."""
-    if life.lived_s is not None and life.fault not in _ORDERLY:
+    """Return a life's end and what was tried after it, as far as it was written down."""
+    was_live = life.lived_s is not None
+    if was_live and life.fault not in _ORDERLY:
         yield Loss(life.ended_ms, life.link, life.fault, life.lived_s, life.detail)
-    for tried in life.tried:
-        yield Loss(tried.first_ms, life.link, tried.fault, None, "", tried.times)
+    for n, tried in enumerate(life.tried):
+        detail = life.detail if not was_live and n == 0 else ""  # it is of the first attempt
+        seen = detail or _words(tried)
+        yield Loss(tried.first_ms, life.link, tried.fault, None, seen, tried.times)
+
+
+def _words(tried: Tried) -> str:
+    """Return what is known of attempts whose own words were not written down."""
+    code = f"code {tried.code}, " if tried.code is not None else ""
+    return f"{CATALOGUE[tried.fault].title}: {code}in phase {tried.phase}"
 
 
 def _is_same_failure(before: Loss, loss: Loss) -> bool:

@@ -19,8 +19,9 @@ _TELLING: Final = (
     r"(?:[a-z_\-]{0,32}(?:secret|password|passwd|token|ticket|access[_-]?key|authorization))"
 )
 _TELLING_KEY: Final = re.compile(rf"^{_TELLING}$", re.IGNORECASE)
+_OWN_KEY: Final = r"(?<!app\.secret)(?<!lookalike\.secret)"  # whose `KEY: WORDS` are ours
 _TELLING_PAIR: Final = re.compile(
-    rf"\b({_TELLING})(\"?\s*[=:]\s*\"?)((?:bearer\s+)?[^\s\"&,;}}]+)", re.IGNORECASE
+    rf"\b({_TELLING})(\"?\s*(?:=|{_OWN_KEY}:)\s*\"?)((?:bearer\s+)?[^\s\"&,;}}]+)", re.IGNORECASE
 )
 _BEARER: Final = re.compile(r"\b(bearer)\s+\S+", re.IGNORECASE)
 _URL: Final = re.compile(r"\b[a-z][a-z0-9+.\-]{0,15}://[^\s\"'<>]+", re.IGNORECASE)

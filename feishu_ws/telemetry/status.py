@@ -6,9 +6,10 @@ gets in: it is made of counts, names, times and faults.
 
 from typing import Any
 
-from feishu_ws.faults import CATALOGUE
+from feishu_ws.faults import CATALOGUE, Fault
 from feishu_ws.telemetry.facts import (
     ActiveFault,
+    Concern,
     ConsumerFact,
     Facts,
     JournalFact,
@@ -24,14 +25,19 @@ def status_object(facts: Facts) -> dict[str, Any]:
     return {
         "version": facts.version,
         "app_id": facts.app_id,
+        "domain": facts.domain,
+        "proxy": facts.proxy,
         "started_ms": facts.started_ms,
         "now_ms": facts.now_ms,
         "ready": is_ready,
         "fault": fault,
-        "hint": CATALOGUE[fault].hint if fault else "",
-        "faults": [_fault(active) for active in facts.faults if active.is_visible],
+        "hint": _hint(facts, fault),
+        "faults": [_fault(active, facts) for active in facts.faults if active.is_visible],
+        "needs_restart": list(facts.needs_restart),
+        "refused": dict(facts.tally.events_refused),
         "links": [_link(link) for link in facts.links],
         "links_wanted": facts.links_wanted,
+        "storm": facts.is_storm,
         "journal": _journal(facts.journal),
         "last_event_ms": facts.last_event_ms,
         "consumers": [_consumer(consumer) for consumer in facts.consumers],
@@ -39,15 +45,32 @@ def status_object(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _fault(active: ActiveFault) -> dict[str, Any]:
+def _hint(facts: Facts, fault: Fault | None) -> str:
+    """Return what to do about the one fault to look at, "" without one."""
+    if fault is None:
+        return ""
+    known = (active.hint for active in facts.faults if active.fault is fault)
+    return next(known, CATALOGUE[fault].hint)
+
+
+def _fault(active: ActiveFault, facts: Facts) -> dict[str, Any]:
     return {
         "fault": active.fault,
         "concern": active.concern,
         "subject": active.subject,
         "lasted_s": round(active.age_s, 1),
-        "title": CATALOGUE[active.fault].title,
-        "hint": CATALOGUE[active.fault].hint,
+        "title": _title(active, facts),
+        "hint": active.hint,
     }
+
+
+def _title(active: ActiveFault, facts: Facts) -> str:
+    """Return what happened; of a journal that takes no writes also what that has cost so far."""
+    refused = facts.tally.events_refused[active.fault]
+    if active.concern is not Concern.JOURNAL or not refused:
+        return active.title
+    events = "1 event was" if refused == 1 else f"{refused} events were"
+    return f"{active.title}; {events} refused for it since the start, Feishu sends them again"
 
 
 def _link(link: LinkFact) -> dict[str, Any]:

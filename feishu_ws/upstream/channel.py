@@ -11,7 +11,10 @@ Source of what is overridden: websockets 15.0.1 asyncio/connection.py and client
 
 import logging
 import socket
+import struct
+import sys
 from collections.abc import Iterable
+from math import inf
 from typing import Final, Protocol
 
 from websockets.asyncio.client import ClientConnection
@@ -23,6 +26,14 @@ CLOSE_TIMEOUT_S: Final = 0.5  # on a dead peer the library's 10 s would be 10 s 
 MAX_FRAME: Final = 16 * 1024 * 1024  # its default of 1 MiB kills the link on one large event
 WRITE_HIGH: Final = 1024 * 1024  # some 2,000 confirmations; above it the link counts as stalled
 
+_RTO_MAX_MS: Final = 44 if sys.platform == "linux" else 0
+"""The longest wait between two sendings of the same bytes, in milliseconds.
+
+Source: Linux 6.15 include/uapi/linux/tcp.h, `TCP_RTO_MAX_MS`; at least 1000."""
+
+_TCP_INFO: Final = struct.Struct("=56xI")
+"""Of it `tcpi_last_ack_recv`, milliseconds. Source: Linux include/uapi/linux/tcp.h."""
+
 SOCKET_OPTIONS: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
@@ -30,8 +41,13 @@ SOCKET_OPTIONS: Final = (
     (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", 0), 5),
     (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", 0), 3),
     (socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", 0), 35_000),
+    (socket.IPPROTO_TCP, _RTO_MAX_MS, 1000),
 )
-"""The backstop for when no ping can be sent: seconds, and milliseconds for the last.
+"""The backstop for when no ping can be sent: seconds, and milliseconds for the last two.
+
+The last one is no backstop. TCP doubles its waits: a ping that an outage swallowed is
+sent again 6.4 and then 12.8 s later, which is too late for a link that is well. Older
+kernels do not know it; there a fresh link may replace that one.
 
 TCP_USER_TIMEOUT must not be below idle + interval * count, else one lost probe kills a
 healthy link. Source: systemd-nat measurements."""
@@ -166,6 +182,11 @@ class Channel(ClientConnection):
         """Bytes the transport has not been able to send."""
         return self.transport.get_write_buffer_size()
 
+    @property
+    def acknowledged_ago_s(self) -> float:
+        """Seconds since the peer's TCP last acknowledged anything; inf if that is not known."""
+        return read_acknowledged_ago_s(self.transport.get_extra_info("socket"))
+
     def pause_writing(self) -> None:
         """Note that the peer takes no more bytes."""
         super().pause_writing()
@@ -190,3 +211,12 @@ def set_options(sock: socket.socket) -> None:
             sock.setsockopt(level, option, value)
         except OSError:  # a backstop only; a tunnel or a sandbox may not allow it
             continue
+
+
+def read_acknowledged_ago_s(sock: socket.socket) -> float:
+    """Return the seconds since the peer's TCP acknowledged anything; inf if that is not known."""
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, "TCP_INFO", 0), _TCP_INFO.size)
+        return float(_TCP_INFO.unpack(info)[0]) / 1000
+    except (OSError, ValueError, struct.error):  # ValueError: uvloop, of a socket that is closed
+        return inf

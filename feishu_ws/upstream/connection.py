@@ -6,6 +6,7 @@ ends with exactly one cause: the first that is known.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from math import inf
 from random import Random
 from typing import Final, NoReturn
 
@@ -15,6 +16,7 @@ from feishu_ws.clock import Clock
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import Observer, ServerTimingsChanged
 from feishu_ws.model import Accept
+from feishu_ws.nudge import Nudge
 from feishu_ws.tally import Tally
 from feishu_ws.upstream.attempt import Attempt, Phase
 from feishu_ws.upstream.channel import CLOSE_TIMEOUT_S, MAX_FRAME, Channel
@@ -22,7 +24,6 @@ from feishu_ws.upstream.confirm import Confirmations
 from feishu_ws.upstream.intake import Intake
 from feishu_ws.upstream.oddities import Oddities
 from feishu_ws.upstream.settings import UpstreamSettings
-from feishu_ws.upstream.waiting import Nudge
 from feishu_ws.wire.endpoint import Endpoint
 from feishu_ws.wire.frame import encode_ping
 from feishu_ws.wire.reassembly import Lane, Reassembly
@@ -81,6 +82,7 @@ class Connection:
             endpoint.timings.ping_interval_s,
             rng,
             self._now_s,
+            lane[0] / settings.connections,
         )
         self._nudge = Nudge()
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -106,6 +108,12 @@ class Connection:
     def last_inbound_s(self) -> float:
         """When anything last came in, on the monotonic clock."""
         return self._keepalive.last_inbound_s
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the peer's TCP has taken the ping that is not answered yet."""
+        since_s = self._keepalive.awaiting_since_s
+        return since_s is not None and self._is_acknowledged_since(since_s)
 
     # -- life -------------------------------------------------------------------------
 
@@ -191,7 +199,7 @@ class Connection:
     def _beat(self) -> float:
         """Do what is due and return when to look again."""
         now = self._clock.monotonic()
-        due = self._keepalive.due(now)
+        due = self._keepalive.due(now, self._is_acknowledged_since)
         for action in due.actions:
             self._act(action, now)
         if self._stalled_s is None:
@@ -199,6 +207,10 @@ class Connection:
         if now >= self._stalled_s + STALLED_AFTER_S:
             self._stall(f"{self._unsent} bytes unsent for {STALLED_AFTER_S:g} s")
         return min(due.wake_s, self._stalled_s + STALLED_AFTER_S)
+
+    def _is_acknowledged_since(self, since_s: float) -> bool:
+        silent_s = self._channel.acknowledged_ago_s if self._channel is not None else inf
+        return silent_s < self._clock.monotonic() - since_s
 
     def _act(self, action: Action, now: float) -> None:
         match action:

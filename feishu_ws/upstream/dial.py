@@ -43,6 +43,11 @@ class LiveLink(Protocol):
         """When anything last came in, on the monotonic clock."""
         ...
 
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the peer's TCP has taken the ping that is not answered yet."""
+        ...
+
     async def run(self) -> NoReturn:
         """Keep the link until it ends, and raise why."""
         ...

@@ -72,6 +72,7 @@ class Discovery:
         try:
             answer = await self._post(credentials, attempt)
             code = "0"
+            _check_size(answer)
             endpoint = parse_discovery(
                 answer.status, answer.body, answer.headers, credentials.domain
             )
@@ -96,11 +97,6 @@ class Discovery:
                 writer.transport.abort()  # nothing is left to be said, and TLS would wait for it
         except (OSError, NoAnswerError, ValueError) as exc:
             raise _translate(exc, attempt) from exc
-        if len(answer.body) > MAX_BODY:
-            raise FeishuWsError(
-                Fault.DISCOVERY_MALFORMED,
-                f"discovery was answered with more than {MAX_BODY} bytes, expected some hundred",
-            )
         return answer
 
     async def _connect(
@@ -124,6 +120,13 @@ class Discovery:
         if proxy is None:
             return await dial(self._resolver, host, port, attempt, Phase.TCP)
         return await open_tunnel(proxy, self._resolver, host, port, attempt)
+
+
+def _check_size(answer: Answer) -> None:
+    """Refuse an endpoint that would be too long; of an HTTP error only the beginning counts."""
+    if answer.status == HTTP_OK and len(answer.body) > MAX_BODY:
+        detail = f"discovery was answered with more than {MAX_BODY} bytes, expected some hundred"
+        raise FeishuWsError(Fault.DISCOVERY_MALFORMED, detail)
 
 
 def _translate(exc: Exception, attempt: Attempt) -> FeishuWsError:

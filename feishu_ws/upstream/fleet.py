@@ -35,6 +35,7 @@ TICK_S: Final = 1.0
 STAGGER_S: Final = 1.0  # between one link's first life and the next link's first attempt
 ASK_ALL_EVERY_S: Final = 5.0  # links that are suspect one after another ask the rest once
 TRIES_BEFORE_EXIT: Final = 3  # after 0, 15 and 45 s. Source: CONTRACT 3
+EXIT_AFTER_S: Final = 44.0  # of the same; a network that comes and goes makes tries come sooner
 
 
 class LimitQueue:
@@ -52,19 +53,24 @@ class LimitQueue:
 class RefusalCount:
     """Whether wrong credentials are a mistake to exit for, or to wait out.
 
-    Only three refusals in a row by discovery itself, of an app id and secret that never
-    worked, are taken for a mistake.
+    Only three refusals in a row by discovery itself, over `EXIT_AFTER_S` at least, of an
+    app id and secret that never worked, are taken for a mistake.
     """
 
     def __init__(self, *, proven: bool) -> None:
         self._proven = proven
         self._refused = 0
+        self._since_s = 0.0
 
     def worked(self) -> None:
         """Note that discovery accepted the credentials."""
         self._proven = True
 
-    def will_wait(self, ending: Ending) -> bool:
+    def restart(self) -> None:
+        """Forget what was refused: the credentials are others now."""
+        self._refused = 0
+
+    def will_wait(self, ending: Ending, now_s: float) -> bool:
         """Count an ending; return whether to go on."""
         error = ending.error
         is_wrong = ending.phase is Phase.DISCOVERY and error.code in WRONG_CREDENTIALS
@@ -72,7 +78,10 @@ class RefusalCount:
             self._refused = 0
             return True
         self._refused += 1
-        return self._proven or self._refused < TRIES_BEFORE_EXIT
+        if self._refused == 1:
+            self._since_s = now_s
+        is_early = now_s - self._since_s < EXIT_AFTER_S
+        return self._proven or is_early or self._refused < TRIES_BEFORE_EXIT
 
 
 class Fleet:
@@ -244,7 +253,7 @@ class Fleet:
 
     def will_wait(self, ending: Ending) -> bool:
         """Whether this ending is to be retried, rather than end the daemon."""
-        return self._refusals.will_wait(ending)
+        return self._refusals.will_wait(ending, self._clock.monotonic())
 
     def wait_at_limit(self, index: int) -> float:
         """Return the seconds until it is this link's turn to try the connection limit."""
@@ -307,6 +316,7 @@ class Fleet:
     def replace_credentials(self, credentials: Credentials) -> None:
         """Use other credentials from the next attempt on; links that wait try at once."""
         self._dialer.credentials = credentials
+        self._refusals.restart()
         self._is_proven = False
         for link in self._links:
             if not link.is_live:

@@ -7,6 +7,7 @@ answered 500, so that Feishu knows. Either way the link goes on.
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from feishu_ws.faults import Fault
 from feishu_ws.happenings import FrameUnusable, Happening, Observer, PayloadRefused
 from feishu_ws.model import Accept
 from feishu_ws.tally import Tally
@@ -34,6 +35,8 @@ REPEAT_AFTER_S: Final = 1.0  # a flood of bad frames is one line a second, not a
 REFUSED: Final = 500
 PAYLOAD_TYPES: Final = frozenset({EVENT, CARD})
 """Callbacks come as either. Source: oapi-sdk-python issue 126."""
+OF_THE_FRAME: Final = frozenset({"fragment_range", "missing_header"})
+"""Reasons to refuse a part that say nothing of its payload. Source: CONTRACT 8."""
 NUMBER_LENGTH: Final = 9  # digits of a part's number that are worth reading
 
 
@@ -127,7 +130,9 @@ class Intake:
 
     def _refuse(self, frame: Frame, exc: RefusedPartError, now_s: float) -> None:
         self._tally.frame_errors[exc.reason] += 1
-        self._say(exc.reason, PayloadRefused(self._lane[0], exc.reason, exc.size_bytes), now_s)
+        fault = Fault.FRAME_UNUSABLE if exc.reason in OF_THE_FRAME else Fault.PAYLOAD_REFUSED
+        refused = PayloadRefused(self._lane[0], exc.reason, exc.size_bytes, fault)
+        self._say(exc.reason, refused, now_s)
         self._confirmations.expect(frame, now_s)(REFUSED, None)
 
     def _say(self, reason: str, happening: Happening, now_s: float) -> None:

@@ -119,10 +119,15 @@ def _place(url: str) -> tuple[str, int]:
 
 def _translate(exc: Exception, attempt: Attempt) -> FeishuWsError:
     if isinstance(exc, InvalidStatus):
-        headers = dict(exc.response.headers.raw_items())
+        headers = {name: _read(value) for name, value in exc.response.headers.raw_items()}
         return parse_handshake_refusal(exc.response.status_code, headers)
     fault, attempt.phase = _judge(exc, attempt.phase)
     return FeishuWsError(fault, f"{_words(exc)}, in phase {attempt.phase}")
+
+
+def _read(value: str) -> str:
+    """Return a header as its sender meant it; the library keeps what is no ASCII as bytes."""
+    return value.encode("ascii", "surrogateescape").decode("utf-8", "replace")
 
 
 def _judge(exc: Exception, phase: Phase) -> tuple[Fault, Phase]:

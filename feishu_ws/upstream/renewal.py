@@ -2,7 +2,8 @@
 
 Two reasons: the link is old (`upstream.rotate_after_s`), or it is suspect, because the
 answer to a ping is late. Either way Feishu has to grant one connection more for a
-moment; where it does not, the old link stays. Only one link of a fleet is renewed at a
+moment; where it does not, the old link stays. Where a suspect link's successor reaches
+nobody it is tried again while there is time. Only one link of a fleet is renewed at a
 time, and never with the last attempts of the storm breaker.
 """
 
@@ -13,18 +14,21 @@ from typing import Final, Protocol
 from feishu_ws.clock import Clock
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import LinkDialed, LinkWarned, Observer
+from feishu_ws.nudge import Nudge
 from feishu_ws.upstream.attempt import Attempt
 from feishu_ws.upstream.defect import report_defect
 from feishu_ws.upstream.dial import Dial, LiveLink
 from feishu_ws.upstream.settings import UpstreamSettings
 from feishu_ws.upstream.storm import StormBreaker
-from feishu_ws.upstream.waiting import Nudge
 
 JITTER: Final = 0.1
 """Share by which a link may be renewed sooner, so that links do not age in step."""
 
 AGAIN_S: Final = 600.0  # after a renewal that was not granted; a limit rarely goes in minutes
 TURN_S: Final = 1.0  # until it is asked again whether another link is still being renewed
+SOON_S: Final = 1.0  # after an attempt for a suspect link that reached nobody: an outage may end
+LAST_MOMENT_S: Final = 1.2  # TCP sends again what was lost every 1 s; on the way it needs some more
+SPARE_DRAIN_S: Final = 0.5  # for answers of a fresh link that is closed; they take milliseconds
 SPARE_TOKENS: Final = 5  # attempts that renewals leave for links that are down
 LONGEST_SLEEP_S: Final = 86_400.0  # where nothing is due by itself
 
@@ -65,6 +69,7 @@ class Renewal:
     ) -> None:
         self._index = index
         self._rotate_after_s = settings.rotate_after_s
+        self._spare: Successor | None = None
         self._dial = dial
         self._breaker = breaker
         self._permit = permit
@@ -95,9 +100,11 @@ class Renewal:
                 opened = await self._open(fault)
             finally:
                 self._permit.renewed(self._index)
-            if opened is not None:
+            if isinstance(opened, float):
+                wake_s = self._clock.monotonic() + opened
+                due_s = max(due_s, wake_s)
+            elif fault is Fault.ROTATED or not await self._recovers(link, (*opened, fault)):
                 return *opened, fault
-            wake_s = due_s = max(due_s, self._clock.monotonic() + AGAIN_S)
 
     def _next_due_s(self) -> float:
         if not self._rotate_after_s:
@@ -110,22 +117,50 @@ class Renewal:
             return Fault.LINK_SUSPECT
         return Fault.ROTATED if self._clock.monotonic() >= due_s else None
 
-    async def _open(self, fault: Fault) -> tuple[LiveLink, Attempt] | None:
+    async def _open(self, fault: Fault) -> tuple[LiveLink, Attempt] | float:
+        """Return a live link with its attempt, or the seconds until it may be tried again."""
         now_s = self._clock.monotonic()
         if self._breaker.tokens(now_s) < SPARE_TOKENS + 1:
-            return None
+            return AGAIN_S
         self._breaker.take(now_s)
         attempt = Attempt(self._index, self._clock)
         self._observe(LinkDialed(self._index, 1))
         try:
             return await self._dial(attempt), attempt
         except FeishuWsError as exc:
+            self._warn(fault, exc)
             if not (exc.spec.reaches_feishu or attempt.is_answered):
                 self._breaker.give_back(self._clock.monotonic())
-            self._warn(fault, exc)
+                return SOON_S if fault is Fault.LINK_SUSPECT else AGAIN_S
         except Exception as exc:  # noqa: BLE001 - owner of the attempt, see report_defect
             self._warn(fault, report_defect(exc))
-        return None
+        return AGAIN_S
+
+    async def _recovers(self, link: LiveLink, successor: Successor) -> bool:
+        """Wait for what becomes of a suspect link; if it answers, close the fresh one.
+
+        What silenced the one may have ended when the other could be opened. Where the
+        peer's TCP has taken the ping the answer may be on its way, and until then both
+        bring events; else there is a last moment.
+        """
+        self._spare = successor
+        try:
+            await self._clock.sleep(LAST_MOMENT_S)
+            while link.is_suspect and link.is_acknowledged:
+                await self._clock.sleep(LAST_MOMENT_S)
+            if link.is_suspect:
+                self._spare = None
+        finally:
+            if spare := self.take_spare():
+                await spare[0].drain(SPARE_DRAIN_S)
+        if spare is not None:
+            self._observe(LinkWarned(self._index, "a ping was answered late; the link stays"))
+        return spare is not None
+
+    def take_spare(self) -> Successor | None:
+        """Hand over the fresh link that waits for what becomes of the old one, if one does."""
+        spare, self._spare = self._spare, None
+        return spare
 
     def _warn(self, fault: Fault, exc: FeishuWsError) -> None:
         detail = f"no fresh link to replace this one ({fault}): {exc.fault}: {exc.detail}"

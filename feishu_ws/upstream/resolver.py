@@ -4,15 +4,17 @@ A black-holed resolver holds `getaddrinfo` for 10 to 28 s, and nothing can cance
 On asyncio's own executor that delays the end of the process by as much; here the
 thread is simply left behind. Source: systemd-nat measurements.
 
-Invariants: at most `MAX_IN_FLIGHT` threads, one per name; the last good addresses of
-a name are kept and serve when the resolver fails or is slow.
+Invariants: at most `MAX_IN_FLIGHT` threads, one per name; every question ends, also
+where no thread can start; the last good addresses of a name are kept and serve when
+the resolver fails or is slow.
 """
 
 import asyncio
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 MAX_IN_FLIGHT: Final = 4  # lookups that hang; more would pile up one per attempt
@@ -71,9 +73,13 @@ class Resolver:
             future.set_exception(OSError(f"{MAX_IN_FLIGHT} lookups hang already"))
             return future
         self._running[key] = future
-        threading.Thread(
+        thread = threading.Thread(
             target=self._run, args=(loop, key), name=f"resolve-{key[0]}", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError):  # the limit of processes: the next question tries again
+            self._finish(key, OSError("no thread can be started to look it up"))
         return future
 
     def _run(self, loop: asyncio.AbstractEventLoop, key: _Key) -> None:
@@ -81,8 +87,10 @@ class Resolver:
         found: Sequence[AddressInfo] | OSError
         try:
             found = self._lookup(*key) or OSError("the resolver gave no address")
-        except (OSError, UnicodeError) as exc:  # UnicodeError: a label that IDNA cannot encode
-            found = exc if isinstance(exc, OSError) else OSError(str(exc))
+        except OSError as exc:
+            found = exc
+        except Exception as exc:  # noqa: BLE001 - owner of the thread: whoever asked must hear of it
+            found = OSError(str(exc) or type(exc).__name__)  # a label that IDNA cannot encode
         try:
             loop.call_soon_threadsafe(self._finish, key, found)
         except RuntimeError:
@@ -127,6 +135,15 @@ class Resolver:
 
     async def close(self) -> None:
         """Nothing to release: threads that hang are left behind."""
+
+
+@contextmanager
+def naming(host: str) -> Iterator[None]:
+    """Let a failure to resolve say which name it was: there are several on the way."""
+    try:
+        yield
+    except OSError as exc:
+        raise OSError(exc.errno, f"{host}: {exc.strerror or exc}") from exc
 
 
 def _literal(host: str, port: int) -> AddressInfo | None:

@@ -18,7 +18,7 @@ from python_socks.async_.asyncio import Proxy
 
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.upstream.attempt import Phase
-from feishu_ws.upstream.resolver import Resolver
+from feishu_ws.upstream.resolver import Resolver, naming
 
 DEFAULT_PORT: Final = 1080  # Source: RFC 1928 3
 PATIENCE_S: Final = 3600.0  # the attempt as a whole has a deadline; the library's would be 60 s
@@ -51,7 +51,8 @@ async def _place(proxy: str, resolver: Resolver, enter: Enter) -> dict[str, Any]
     """Return where the proxy is and who we are to it, as the library spells it."""
     parts = urlsplit(proxy)
     enter(Phase.DNS)
-    found = await resolver.addresses(parts.hostname or "", parts.port or DEFAULT_PORT)
+    with naming(parts.hostname or ""):
+        found = await resolver.addresses(parts.hostname or "", parts.port or DEFAULT_PORT)
     enter(Phase.PROXY)
     host, port = found[0][4][:2]
     return {

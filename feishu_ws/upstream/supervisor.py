@@ -19,15 +19,15 @@ from feishu_ws.happenings import (
     LinkReplaced,
     Observer,
 )
+from feishu_ws.nudge import Nudge
 from feishu_ws.upstream.attempt import Attempt
 from feishu_ws.upstream.backoff import Ending, LinkEndedError, LinkWait, Streak, read_ended
 from feishu_ws.upstream.defect import report_defect
 from feishu_ws.upstream.dial import Dial, LiveLink
 from feishu_ws.upstream.facts import LinkFacts
-from feishu_ws.upstream.renewal import Renewal, Successor
+from feishu_ws.upstream.renewal import Permit, Renewal, Successor
 from feishu_ws.upstream.settings import UpstreamSettings
 from feishu_ws.upstream.storm import StormBreaker
-from feishu_ws.upstream.waiting import Nudge
 from feishu_ws.wire.endpoint import Endpoint
 from feishu_ws.wire.link import LinkState, LinkStep, step
 from feishu_ws.wire.session import ServerTimings
@@ -42,7 +42,7 @@ class _Life(NamedTuple):
     task: asyncio.Task[NoReturn]
 
 
-class Overseer(Protocol):
+class Overseer(Permit, Protocol):
     """What a supervisor asks about the fleet it belongs to."""
 
     def has_others_live(self, index: int) -> bool:
@@ -55,18 +55,6 @@ class Overseer(Protocol):
 
     def wait_at_limit(self, index: int) -> float:
         """Return the seconds until it is this link's turn to try Feishu's connection limit."""
-        ...
-
-    def suspected(self, index: int) -> None:
-        """Note that a link is suspect."""
-        ...
-
-    def may_renew(self, index: int) -> bool:
-        """Take the fleet's turn to renew a link, if nobody has it."""
-        ...
-
-    def renewed(self, index: int) -> None:
-        """Give the turn back."""
         ...
 
 
@@ -158,8 +146,8 @@ class Supervisor:
         )
         try:
             await asyncio.wait({life.task, renewal}, return_when=asyncio.FIRST_COMPLETED)
-            if renewal.done() and self.is_live:
-                return self._replace(life, *renewal.result())
+            if self.is_live and (successor := self._find(renewal)) is not None:
+                return self._replace(life, *successor)
             await life.task
         except FeishuWsError as exc:
             self._lost(life.link, exc)
@@ -172,6 +160,9 @@ class Supervisor:
                 await _end(life.task)
                 self._last_inbound_s, self._link = life.link.last_inbound_s, None
         return None
+
+    def _find(self, renewal: "asyncio.Task[Successor]") -> Successor | None:
+        return renewal.result() if renewal.done() else self._renewal.take_spare()
 
     async def _discard(self, renewal: "asyncio.Task[Successor]") -> None:
         """Close a successor that came when the link was to end."""
@@ -199,7 +190,8 @@ class Supervisor:
             await link.retire(RETIRE_S)
         finally:
             await _end(old.task)
-        self._observe(LinkReplaced(self._index, fault, lived_s, link.close_code, link.unconfirmed))
+            end = LinkReplaced(self._index, fault, lived_s, link.close_code, link.unconfirmed)
+            self._observe(end)
 
     async def _open(self) -> LiveLink:
         await self._take_token()

@@ -20,7 +20,7 @@ import aiohappyeyeballs
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.upstream.attempt import USER_AGENT, Attempt, Phase
 from feishu_ws.upstream.proxy import is_socks
-from feishu_ws.upstream.resolver import Resolver
+from feishu_ws.upstream.resolver import Resolver, naming
 
 NEXT_ADDRESS_AFTER_S: Final = 0.25  # Source: RFC 8305 5, "Connection Attempt Delay"
 TCP_TIMEOUT_S: Final = 5.0  # then a SYN is repeated only every 4 to 8 s; a new attempt is sooner
@@ -52,7 +52,8 @@ async def dial(
         OSError: The name does not resolve, or nobody answers.
     """
     attempt.enter(Phase.DNS)
-    found = await resolver.addresses(host, port)
+    with naming(host):
+        found = await resolver.addresses(host, port)
     attempt.enter(then)
     try:
         async with asyncio.timeout(TCP_TIMEOUT_S):

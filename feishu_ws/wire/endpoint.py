@@ -20,11 +20,14 @@ from feishu_ws.wire.session import ServerTimings, merge_config
 
 DISCOVERY_PATH: Final = "/callback/ws/endpoint"
 
+TOO_FAST: Final = 99991400
+"""The code of a rate limit. Source: Feishu docs "频控策略": with HTTP 429, of older ones with 400."""
+
 FAULT_BY_CODE: Final[Mapping[int, Fault]] = {
     1: Fault.FEISHU_BUSY,
     403: Fault.ACCESS_REFUSED,
     514: Fault.ACCESS_REFUSED,
-    99991400: Fault.RATE_LIMITED,
+    TOO_FAST: Fault.RATE_LIMITED,
     1000040343: Fault.FEISHU_BUSY,
     1000040344: Fault.CREDENTIALS_REFUSED,
     1000040345: Fault.CREDENTIALS_REFUSED,
@@ -40,9 +43,14 @@ WRONG_CREDENTIALS: Final = frozenset({1000040345, 1000040346})
 RETRY_AFTER_MAX_S: Final = 900.0  # the longest hold; a longer one would be an outage of its own
 MESSAGE_SHOWN: Final = 120  # characters of Feishu's own words that are repeated
 INT32_MAX: Final = 2**31 - 1
+INT64_MAX: Final = 2**63 - 1
 
 HTTP_OK: Final = 200
 HTTP_TOO_MANY: Final = 429
+NOT_FEISHU: Final = frozenset({*range(300, 400), 404, 405, 511})
+"""Statuses by which somebody else answers: a redirect, no such path, the login of a portal.
+
+Source: RFC 9110 15; RFC 6585 6, "Network Authentication Required"."""
 REFUSED_STATUS: Final = 514  # Feishu's own, in Handshake-Status
 FORBIDDEN_STATUS: Final = 403
 
@@ -85,11 +93,11 @@ def parse_discovery(status: int, body: bytes, headers: Mapping[str, str], domain
             `FAULT_BY_CODE` says, `refused_unknown` for a code that is not there.
     """
     if status != HTTP_OK:
-        raise _http_refusal(status, headers)
+        raise _http_refusal(status, body, headers)
     answer = _decode(body)
-    code = answer.get("code")
-    if not isinstance(code, int) or isinstance(code, bool):
-        raise _malformed("an answer without a numeric code")
+    code = _code(answer)
+    if code is None:
+        raise _malformed("an answer without a code that could be Feishu's")
     if code != 0:
         raise _code_refusal(code, answer.get("msg"), headers)
     data = answer.get("data")
@@ -108,30 +116,58 @@ def parse_handshake_refusal(status: int, headers: Mapping[str, str]) -> FeishuWs
     """
     seen = _lowered(headers)
     said = _number(seen.get("handshake-status"))
-    code = _number(seen.get("handshake-autherrcode"))
+    code = _number(seen.get("handshake-autherrcode")) or None  # 0 is how Go reads an absent one
     words = _shown(seen.get("handshake-msg"))
+    numbered = f", code {code}" if code else ""
     if said is None:
-        return _upgrade_refusal(status, seen)
-    if said == REFUSED_STATUS and code is not None and code in FAULT_BY_CODE:
-        fault = FAULT_BY_CODE[code]
-    elif said == FORBIDDEN_STATUS:
-        fault = Fault.ACCESS_REFUSED
-    else:  # the ticket was not accepted: both official SDKs fetch another one
-        fault = Fault.HANDSHAKE_REFUSED
-    detail = f"the upgrade was refused with Handshake-Status {said}, code {code}{words}"
-    return FeishuWsError(fault, detail, code=code or said, retry_after_s=parse_retry_after(seen))
+        fault = Fault.RATE_LIMITED if status == HTTP_TOO_MANY else Fault.HANDSHAKE_REFUSED
+        detail = f"answered with HTTP {status}{words}{numbered}"
+    else:
+        fault = _meaning(said, code)
+        detail = f"refused with Handshake-Status {said}{words}{numbered or ', without a code'}"
+    return FeishuWsError(
+        fault,
+        f"the upgrade was {detail}, expected HTTP 101",
+        code=status if said is None else code or said,
+        retry_after_s=parse_retry_after(seen),
+    )
 
 
-def _upgrade_refusal(status: int, seen: Mapping[str, str]) -> FeishuWsError:
-    fault = Fault.RATE_LIMITED if status == HTTP_TOO_MANY else Fault.HANDSHAKE_REFUSED
-    detail = f"the upgrade was answered with HTTP {status}, expected 101"
-    return FeishuWsError(fault, detail, code=status, retry_after_s=parse_retry_after(seen))
+def _meaning(said: int, code: int | None) -> Fault:
+    """Return what a `Handshake-Status` means, with the code beside it."""
+    if said == REFUSED_STATUS and code is not None:
+        return FAULT_BY_CODE.get(code, Fault.REFUSED_UNKNOWN)
+    if said == FORBIDDEN_STATUS:
+        return Fault.ACCESS_REFUSED
+    return Fault.HANDSHAKE_REFUSED  # perhaps of the ticket: both official SDKs fetch another
 
 
-def _http_refusal(status: int, headers: Mapping[str, str]) -> FeishuWsError:
-    fault = Fault.RATE_LIMITED if status == HTTP_TOO_MANY else Fault.DISCOVERY_FAILED
-    detail = f"discovery was answered with HTTP {status}, expected 200"
+def _http_refusal(status: int, body: bytes, headers: Mapping[str, str]) -> FeishuWsError:
+    code, words = _remark(body)
+    if status == HTTP_TOO_MANY or code == TOO_FAST:
+        fault = Fault.RATE_LIMITED
+    else:
+        fault = Fault.DISCOVERY_MALFORMED if status in NOT_FEISHU else Fault.DISCOVERY_FAILED
+    numbered = "" if code is None else f", code {code}{words}"
+    detail = f"discovery was answered with HTTP {status}{numbered}, expected 200"
     return FeishuWsError(fault, detail, code=status, retry_after_s=parse_retry_after(headers))
+
+
+def _remark(body: bytes) -> tuple[int | None, str]:
+    """Return the code and words in the body of an HTTP error, where it has Feishu's form."""
+    try:
+        answer = _decode(body)
+    except FeishuWsError:
+        return None, ""
+    return _code(answer), _shown(answer.get("msg"))
+
+
+def _code(answer: Mapping[str, Any]) -> int | None:
+    """Return the code of an answer; what no 64 bits hold is nobody's, and would fill the log."""
+    code = answer.get("code")
+    if isinstance(code, int) and not isinstance(code, bool) and abs(code) <= INT64_MAX:
+        return code
+    return None
 
 
 def _code_refusal(code: int, words: object, headers: Mapping[str, str]) -> FeishuWsError:

@@ -277,10 +277,15 @@ def encode_error(rpc_id: RpcId, error: RpcError) -> bytes:
 
 
 class HelloParams(msgspec.Struct, forbid_unknown_fields=False):
-    """Params of `hello`. `start` is resume, latest, earliest or a position."""
+    """Params of `hello`. `start` is resume, latest, earliest or a position.
+
+    What of `types`, `chats` and `ignore_own` is left out stays as it is.
+    """
 
     consumer: str
     types: list[str] | None = None
+    chats: list[str] | None = None
+    ignore_own: bool | None = None
     start: str | int = "resume"
     window: int | None = None
     durable: bool = True

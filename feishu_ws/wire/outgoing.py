@@ -14,6 +14,7 @@ import msgspec
 from feishu_ws.wire.native import Code, RpcError, decode_params
 
 MAX_UUID_CHARS: Final = 50  # Source: CONTRACT 5
+MAX_RECEIVER_CHARS: Final = 256  # Feishu's ids have some 35; an address of e-mail at most 254
 MAX_CONTENT_BYTES: Final = 256 * 1024
 """Feishu takes 150 KB of text and 30 KB of the rest; what is over its limit it says itself.
 
@@ -30,6 +31,7 @@ _MESSAGES: Final = "/open-apis/im/v1/messages"
 _JSON: Final = "application/json; charset=utf-8"
 _MESSAGE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _KIND: Final = re.compile(r"[a-z_]{1,64}")
+_CONTENT_TYPE: Final = re.compile(r"[a-z]+/[ !-~]{1,200}")
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_.~:@!$&'()*+,;=-]+")
 _DOTS: Final = frozenset({".", ".."})
 
@@ -65,6 +67,7 @@ class ApiParams(msgspec.Struct):
     Attributes:
         query: Names to values, lists for those that repeat.
         body: JSON, sent as it is; not together with `body_base64`.
+        content_type: What the bytes of `body_base64` are, a form for one.
     """
 
     method: str
@@ -72,6 +75,7 @@ class ApiParams(msgspec.Struct):
     query: dict[str, str | int | bool | list[str]] = {}
     body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     body_base64: str | None = None
+    content_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +116,8 @@ def read_send(params: SendParams) -> Message:
     """
     _check_kind(params)
     uuid = params.uuid or ""
-    if len(uuid) > MAX_UUID_CHARS:
-        raise _bad("uuid", f"has {len(uuid)} characters", f"at most {MAX_UUID_CHARS}")
+    if len(uuid) > MAX_UUID_CHARS or not uuid.isprintable():
+        raise _bad("uuid", f"is {uuid[:64]!r}", f"at most {MAX_UUID_CHARS} printable characters")
     if params.durable and not uuid:
         raise _bad("durable", "is true without a uuid", "a uuid that names this message")
     body: dict[str, Any] = {"msg_type": params.msg_type, "content": _content(params.content)}
@@ -162,6 +166,8 @@ def _receiver(params: SendParams) -> tuple[str, str]:
         raise _bad("receive_id_type", f"is {params.receive_id_type!r:.64}", expected)
     if not params.receive_id:
         raise _bad("receive_id", "is missing", "who gets the message, or reply_to")
+    if len(params.receive_id) > MAX_RECEIVER_CHARS or not params.receive_id.isprintable():
+        raise _bad("receive_id", f"is {params.receive_id[:64]!r}", "an id or an address")
     return params.receive_id, f"{_MESSAGES}?receive_id_type={params.receive_id_type}"
 
 
@@ -177,9 +183,20 @@ def read_api(params: ApiParams) -> Request:
     body = _api_body(params)
     if len(body) > MAX_BODY_BYTES:
         raise _bad("body", f"has {len(body)} bytes", f"at most {MAX_BODY_BYTES}")
-    is_json = params.body is not msgspec.UNSET
-    headers = (("Content-Type", _JSON),) if is_json else ()
+    content_type = _content_type(params)
+    headers = (("Content-Type", content_type),) if content_type else ()
     return Request(params.method, params.path + _query(params.query), body, headers)
+
+
+def _content_type(params: ApiParams) -> str | None:
+    given = params.content_type
+    if given is None:
+        return None if params.body is msgspec.UNSET else _JSON
+    if params.body_base64 is None:
+        raise _bad("content_type", "stands without body_base64", "the two together")
+    if not _CONTENT_TYPE.fullmatch(given):
+        raise _bad("content_type", f"is {given[:64]!r}", "one such as multipart/form-data; …")
+    return given
 
 
 def _api_body(params: ApiParams) -> bytes:

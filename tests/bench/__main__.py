@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from bench import bars, report
+from bench import bars, decoding, report
 from bench.candidates import KINDS, TITLES
 from bench.rounds import run
 from bench.turns import Load
@@ -39,6 +39,10 @@ memory of daemon and bot together. The Node SDK's handler also hands the event o
 def main():
     """Parse the command line and run; exit 1 if a candidate failed."""
     options = parse()
+    if options.decode:
+        lines, holds = decoding.decoding(options.rounds, is_quick=options.quick)
+        print("\n".join(lines))
+        sys.exit(not holds)
     try:
         result = uvloop.run(run(options))
     except (AssertionError, pytest.fail.Exception) as failure:  # a candidate failed, or npm
@@ -65,6 +69,7 @@ def parse():
     add("--json", type=Path, help="write everything that was measured to this file")
     add("--brief", action="store_true", help="comparisons alone, medians alone")
     add("--profile", action="store_true", help="instead: the daemon alone under cProfile")
+    add("--decode", action="store_true", help="instead: what decoding content costs")
     options = parser.parse_args()
     if options.profile:
         options.only, options.rounds, options.tree = [report.OURS], 1, []

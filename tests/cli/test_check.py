@@ -77,3 +77,14 @@ async def test_errors_for_programs_are_a_list(command):
     assert error["fault"] == "config_invalid"
     assert error["errors"] == ERRORS
     assert error["message"] == "; ".join(ERRORS)
+
+
+async def test_a_place_that_the_journal_cannot_have_is_a_warning(command, tmp_path):
+    """The daemon may run as another user, so it is no error; what is seen is told."""
+    (tmp_path / "file").write_text("in the way")
+    where = tmp_path / "file" / "journal.db"
+    code, out, _ = await command("check", **GOOD, FEISHU_WS_JOURNAL__PATH=str(where))
+    assert code == 0
+    assert out.splitlines()[-2].startswith("warning: journal.path: not a directory for ")
+    assert out.splitlines()[-2].endswith(str(where))
+    assert (tmp_path / "file").read_text() == "in the way"

@@ -1,12 +1,22 @@
 """Which socket a command talks to."""
 
+import os
+import socket
 from types import SimpleNamespace
 
 import pytest
 
-from feishu_ws.cli.reach import fault_of, is_socket_named, refusal, socket_of
-from feishu_ws.client import Code, RpcError
-from feishu_ws.faults import Fault
+from feishu_ws.cli.reach import (
+    DIED,
+    HANGS,
+    explain_absence,
+    fault_of,
+    is_socket_named,
+    refusal,
+    socket_of,
+)
+from feishu_ws.client import Code, Disconnected, RpcError, ask
+from feishu_ws.faults import CATALOGUE, Fault
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +104,37 @@ def test_the_variable_names_it_too(monkeypatch):
 
     assert is_socket_named(_args())
     assert not is_socket_named(_args(config="/c"))
+
+
+async def absence(path):
+    """Return what is said of a daemon that is asked for its status there."""
+    with pytest.raises(Disconnected) as caught:
+        await ask(str(path), "status", timeout_s=0.1)
+    return explain_absence(caught.value, str(path))
+
+
+async def test_a_daemon_that_hangs_is_not_to_be_started(place):
+    """It listens: who that is is told, and that it hangs."""
+    with socket.socket(socket.AF_UNIX) as hung:
+        hung.bind(str(place / "e.sock"))
+        hung.listen()
+        told = await absence(place / "e.sock")
+    assert (told.fault, told.hint) == (Fault.DAEMON_UNREACHABLE, HANGS)
+    assert f"process {os.getpid()} (" in told.detail
+
+
+async def test_a_daemon_that_died_left_its_socket(place):
+    """Why it ended is the question before it is started again."""
+    with socket.socket(socket.AF_UNIX) as died:
+        died.bind(str(place / "e.sock"))
+    told = await absence(place / "e.sock")
+    assert told.hint == DIED
+    assert told.detail.endswith("a daemon that died left it")
+
+
+async def test_a_daemon_that_never_ran_is_to_be_started(place):
+    """Nothing lies there, or something that is no socket."""
+    (place / "file").touch()
+    for name in ("nothing", "file"):
+        told = await absence(place / name)
+        assert told.hint == CATALOGUE[Fault.DAEMON_UNREACHABLE].hint

@@ -12,7 +12,9 @@ from feishu_ws.cli.render import (
     Paint,
     age,
     ago,
+    fit,
     local_time,
+    pad,
     size,
     table,
     tame_json,
@@ -31,6 +33,48 @@ def test_columns_are_aligned_also_with_chinese_text():
     rows = [[Cell("名字"), Cell("x")], [Cell("ab"), Cell("yy")], [Cell("abcdef"), Cell("")]]
 
     assert table(rows, Paint(io.StringIO())) == ["  名字    x", "  ab      yy", "  abcdef"]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("abc", 3),
+        ("你好", 4),
+        ("\uff21b", 3),
+        ("e\u0301", 1),
+        ("\u0e01\u0e31", 1),
+        ("\u2764\ufe0f", 2),
+        ("\U0001f468\u200d\U0001f469", 4),
+        ("", 0),
+    ],
+)
+def test_the_width_of_text(text, columns):
+    """Chinese characters and emoji take two columns, marks and joiners none."""
+    assert width(text) == columns
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "fitting"),
+    [
+        ("abc", 3, "abc"),
+        ("abcd", 3, "ab…"),
+        ("你好吗", 6, "你好吗"),
+        ("你好吗", 5, "你好…"),
+        ("你好吗", 4, "你…"),
+        ("e\u0301xy", 2, "e\u0301…"),
+        ("ab", 1, "…"),
+    ],
+)
+def test_text_that_does_not_fit_is_cut(text, columns, fitting):
+    """Never in the middle of a wide character; the ellipsis is within the columns."""
+    assert fit(text, columns) == fitting
+
+
+@given(st.text(max_size=30), st.integers(1, 40))
+def test_padded_text_is_as_wide_as_it_should_be(text, columns):
+    """Longer text is cut, shorter text is filled up."""
+    assert width(fit(text, columns)) <= columns
+    assert width(pad(text, columns)) == columns
 
 
 def test_an_empty_table_has_no_lines():

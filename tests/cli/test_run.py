@@ -38,3 +38,20 @@ def test_what_makes_the_daemon_give_up_is_told(monkeypatch, tmp_path, capsys):
 
     assert execute(["run"]) == Exit.IN_USE
     assert capsys.readouterr().err.startswith("feishu-ws: process 7 holds it, expected nobody,")
+
+
+async def test_a_place_for_the_journal_that_cannot_be_made(command, tmp_path):
+    """A plain message and the journal's exit code; it is no defect of ours."""
+    (tmp_path / "file").write_text("in the way")
+    wanted = tmp_path / "file" / "deeper" / "journal.db"
+    code, out, err = await command(
+        "run",
+        FEISHU_WS_APP__ID="cli_a",
+        FEISHU_WS_APP__SECRET="s",
+        FEISHU_WS_JOURNAL__PATH=str(wanted),
+    )
+    assert (code, out) == (Exit.JOURNAL, "")
+    assert "Traceback" not in err
+    first, *_, last = err.splitlines()
+    assert first.startswith(f"feishu-ws: cannot make {wanted.parent}, expected")
+    assert last == "  fault: journal_io"

@@ -20,6 +20,8 @@ STATUS = {
     "faults": [
         {
             "fault": "pong_overdue",
+            "concern": "link",
+            "subject": "1",
             "title": "nothing came back",
             "lasted_s": 75,
             "hint": "look at the NAT",
@@ -104,7 +106,8 @@ TEXT = """\
 feishu-ws 0.1.0  app cli_a  up 3 h 12 min
   ready
 faults
-  pong_overdue  nothing came back, for 1 min; try: look at the NAT
+  pong_overdue  nothing came back, link 1, for 1 min
+                try: look at the NAT
 links: 1 of 2 live
   link  state        for    last frame  failures  fault
   0     connected    1 min  2 s ago     0         -
@@ -157,6 +160,54 @@ def test_a_status_that_is_not_ready_says_why():
     text = describe(STATUS | {"ready": False, "fault": "disk_full"}, io.StringIO())
 
     assert text.splitlines()[1] == "  not ready: disk_full"
+
+
+def fault(word, concern, subject, lasted_s):
+    shown = {"fault": word, "concern": concern, "subject": subject, "lasted_s": lasted_s}
+    return shown | {"title": f"title of {word}", "hint": "act"}
+
+
+def test_the_same_fault_is_told_once():
+    """Links and consumers that share a fault are named together, with the longest time."""
+    faults = [
+        fault("disk_full", "journal", "", 7),
+        fault("connect_failed", "link", "0", 12),
+        fault("dns_failed", "link", "2", 1),
+        fault("connect_failed", "link", "1", 75),
+        fault("consumer_absent", "consumer", "bot\x1b", 5),
+        fault("consumer_absent", "consumer", "audit", 4),
+    ]
+    text = describe(STATUS | {"faults": faults}, io.StringIO())
+
+    assert (
+        text.partition("faults\n")[2].partition("links:")[0]
+        == """\
+  disk_full        title of disk_full, for 7 s
+                   try: act
+  connect_failed   title of connect_failed, links 0, 1, for 1 min
+                   try: act
+  dns_failed       title of dns_failed, link 2, for 1 s
+                   try: act
+  consumer_absent  title of consumer_absent, consumers bot\\x1b, audit, for 5 s
+                   try: act
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"links_wanted": 1}, "links: 1 of 1 live, 2 configured"),
+        ({"storm": False}, "links: 1 of 2 live"),
+        (
+            {"storm": True},
+            "links: 1 of 2 live, reconnect storm: they wait until they may try again",
+        ),
+    ],
+)
+def test_what_holds_the_fleet_back(change, line):
+    """A limit of Feishu's and the storm breaker are told beside the links."""
+    assert line in describe(STATUS | change, io.StringIO()).splitlines()
 
 
 @pytest.mark.parametrize("missing", STATUS)

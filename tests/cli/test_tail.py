@@ -37,7 +37,7 @@ async def test_events_are_printed_a_line_each(command, daemon):
     first, second = out.splitlines()
     assert first.startswith("2026-03-20 11:03:11      7  im.message.receive_v1")
     assert "oc_1 ou_9: hi\\x1b[2J 你好" in first
-    assert second.endswith("oc_1  (attempt 2)  (late)")
+    assert second.endswith("(message) oc_1: n=8  (attempt 2)  (late)")
     assert await daemon.settled(2) == [7, 8]
 
 
@@ -77,7 +77,7 @@ async def test_a_message_of_a_newer_daemon_is_no_obstacle(command, daemon):
     code, out, _ = await command("tail", "--socket", daemon.path, "--max", "1")
 
     assert code == 0
-    assert out.rstrip().endswith("oc_1")
+    assert out.rstrip().endswith("(message) oc_1: n=1")
 
 
 async def test_text_that_is_no_time_cannot_steer_the_terminal(command, daemon):
@@ -87,7 +87,7 @@ async def test_text_that_is_no_time_cannot_steer_the_terminal(command, daemon):
 
     _, out, _ = await command("tail", "--socket", daemon.path, "--max", "1")
 
-    assert out == "\\x1b]0;title      1  \\x9b31m \\u202e\n"
+    assert out == "\\x1b]0;title      1  \\x9b31m \\u202e: n=1\n"
 
 
 async def test_the_end_of_the_daemon_is_the_end(command, daemon):

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 
+from feishu_ws.client import CloudEvent
+
 
 def cloud_event(position, **more):
     """Return a CloudEvent as the daemon makes them."""
@@ -17,6 +19,11 @@ def cloud_event(position, **more):
         "datacontenttype": "application/json",
         "data": {"n": position},
     } | more
+
+
+def event_of(**more):
+    """Return the same as a consumer gets it."""
+    return CloudEvent(json.dumps(cloud_event(1, **more)).encode())
 
 
 def event_params(position, **more):

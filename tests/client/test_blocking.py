@@ -4,10 +4,10 @@ import asyncio
 import threading
 
 import pytest
-from client.fake_daemon import FakeDaemon
+from client.fake_daemon import FakeDaemon, cloud_event
 
 from feishu_ws.client import Disconnected, RpcError, Superseded
-from feishu_ws.client.blocking import Consumer
+from feishu_ws.client.blocking import Consumer, toast
 
 
 @pytest.fixture
@@ -112,6 +112,96 @@ def test_errors_are_raised_in_the_calling_thread(daemon):
     with pytest.raises(Superseded):
         next(consumer)
     consumer.close()
+
+
+def test_handlers_run_on_threads_and_what_they_return_is_the_answer(daemon):
+    """Both a slow one and a callback beside it; each gets a delivery of the blocking kind."""
+    said_began, pressed, names = threading.Event(), threading.Event(), set()
+
+    def said(delivery):
+        names.add(threading.current_thread().name)
+        said_began.set()
+        assert pressed.wait(5)
+        delivery.reject("busy", 2)
+
+    def press(delivery):
+        names.add(threading.current_thread().name)
+        assert said_began.wait(5)
+        pressed.set()
+        return toast(delivery.event.id)
+
+    def greet(fake, _):
+        fake.deliver(1)
+        card = cloud_event(2, type="card.action.trigger")
+        fake.deliver(2, event=card, reply_by="2099-01-01T00:00:00.000Z")
+
+    daemon.on_hello = greet
+    with Consumer("bot", daemon.path) as consumer:
+        serving = threading.Thread(
+            target=consumer.serve,
+            args=({"im.*": said, "card.*": press},),
+        )
+        serving.start()
+        _wait_until(lambda: daemon.params("reject"))
+        consumer.close()
+        serving.join(5)
+
+    assert not serving.is_alive()
+    assert daemon.params("hello")[0]["types"] == ["im.*", "card.*"]
+    assert daemon.params("reply") == [
+        {"position": 2, "data": {"toast": {"type": "info", "content": "ev-2"}}}
+    ]
+    assert daemon.params("reject") == [{"position": 1, "reason": "busy", "retry_in_s": 2}]
+    assert len(names) == 2
+    assert daemon.params("settle") == []
+
+
+def test_closing_lets_a_handler_end_that_has_something_to_say(daemon):
+    """Its calls are taken until then; serve returns in the thread that called it."""
+    began, release = threading.Event(), threading.Event()
+
+    def handler(delivery):
+        began.set()
+        assert release.wait(5)
+        delivery.settle()
+
+    daemon.on_hello = lambda fake, _: fake.deliver(1, 2)
+    consumer = Consumer("bot", daemon.path)
+    threads = [
+        threading.Thread(target=consumer.serve, args=(handler,)),
+        threading.Thread(target=lambda: (began.wait(5), consumer.close())),
+        threading.Thread(target=lambda: (began.wait(5), consumer.close())),
+    ]
+    for thread in threads:
+        thread.start()
+    assert began.wait(5)
+    threads[1].join(0.05)
+    release.set()
+    for thread in threads:
+        thread.join(5)
+
+    assert not any(thread.is_alive() for thread in threads)
+    assert daemon.params("settle") == [{"positions": [1]}]
+
+
+def test_a_handler_may_close_its_consumer(daemon):
+    """Its event is settled, serve returns, and a closed consumer serves nothing more."""
+    daemon.on_hello = lambda fake, _: fake.deliver(1, 2)
+    with Consumer("bot", daemon.path) as consumer:
+        consumer.serve(lambda _: consumer.close())
+        with pytest.raises(Disconnected):
+            consumer.call("ping")
+    consumer.serve(print)
+
+    assert daemon.params("settle") == [{"positions": [1]}]
+
+
+def test_what_ends_serving_is_raised_in_the_calling_thread(daemon):
+    """A successor, for one."""
+    daemon.on_hello = lambda fake, _: fake.bye("superseded")
+
+    with Consumer("bot", daemon.path) as consumer, pytest.raises(Superseded):
+        consumer.serve(print)
 
 
 def test_a_closed_consumer_stays_closed(daemon):

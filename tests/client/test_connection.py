@@ -37,6 +37,19 @@ async def test_settles_without_answer_leave_in_one_line(daemon, connection):
     assert daemon.params("settle") == [{"positions": [3, 1, 2]}, {"positions": [4]}]
 
 
+async def test_a_callback_goes_ahead_of_what_waits(daemon, connection):
+    """It has a deadline; each kind can also be read by itself."""
+    in_time = {"reply_by": "2099-01-01T00:00:00.000Z"}
+    daemon.deliver(1, 2)
+    daemon.deliver(3, 4, **in_time)
+    await connection.call("ping", {})
+    first = await _events(connection, 1)
+    other, callback = await connection.next_other(), await connection.next_callback()
+
+    assert (first, other[1].position, callback[1].position) == ([3], 1, 4)
+    assert await _events(connection, 1) == [2]
+
+
 async def test_settles_without_answer_come_before_a_later_request(daemon, connection):
     """A request never overtakes what was said before it."""
     connection.settle_soon(1)

@@ -1,22 +1,20 @@
 """What is in a delivery, and what its methods say to the daemon."""
 
+import asyncio
 import base64
+import contextlib
 import json
 import math
 
 import msgspec
 import pytest
-from client.fake_daemon import cloud_event, event_params
+from client.fake_daemon import event_of, event_params
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feishu_ws.client import CloudEvent, Delivery
+from feishu_ws.client import CloudEvent, Delivery, RpcError
 from feishu_ws.client.connection import open_connection
 from feishu_ws.wire.native import EventParams
-
-
-def _event(**more):
-    return CloudEvent(json.dumps(cloud_event(1, **more)).encode())
 
 
 @pytest.fixture
@@ -30,7 +28,7 @@ async def delivery(daemon):
 
 def test_an_event_has_the_attributes_of_a_cloud_event():
     """Absent attributes are empty."""
-    event = _event(tenantkey="t1", feishuschema="2.0", receivedtime="2026-03-20T11:03:12Z")
+    event = event_of(tenantkey="t1", feishuschema="2.0", receivedtime="2026-03-20T11:03:12Z")
 
     assert (event.id, event.type, event.source) == (
         "ev-1",
@@ -59,6 +57,19 @@ def test_a_number_no_float_holds_is_infinite():
     assert CloudEvent(b'{"data":{"n":1e999}}').data == {"n": math.inf}
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b"-1" + b"0" * 5000, -math.inf),
+        (b"1" + b"0" * 100, 10**100),
+        (b"[1e999,1" + b"0" * 9999 + b",2]", [math.inf, math.inf, 2]),
+    ],
+)
+def test_integers_of_any_length_can_be_read(text, value):
+    """Python itself refuses more than 4,300 digits; beyond every float they are infinite."""
+    assert CloudEvent(b'{"data":%b}' % text).data == value
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters(codec="utf-8")),
@@ -68,7 +79,7 @@ def test_a_number_no_float_holds_is_infinite():
 )  # fmt: skip
 def test_data_is_what_feishu_sent(value):
     """Whatever JSON is in it comes out."""
-    assert _event(data=value).data == value
+    assert event_of(data=value).data == value
 
 
 def test_nothing_is_decoded_before_somebody_looks():
@@ -119,6 +130,36 @@ async def test_a_long_reason_is_cut_between_characters(daemon, delivery, reason,
     await delivery.reject(reason)
 
     assert daemon.params("reject")[0]["reason"] == kept
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda d: d.settle(),
+        lambda d: d.reject("busy"),
+        lambda d: d.reply({}),
+        lambda d: asyncio.to_thread(lambda: None),
+    ],
+)
+async def test_a_delivery_knows_whether_it_was_answered(daemon, delivery, act):
+    """Only once the daemon took it."""
+    before = delivery.is_answered
+    daemon.refuse |= {m: {"code": -32603, "message": "no"} for m in ("settle", "reject", "reply")}
+    with contextlib.suppress(RpcError):
+        await act(delivery)
+    refused = delivery.is_answered
+    daemon.refuse.clear()
+    await act(delivery)
+
+    assert (before, refused) == (False, False)
+    assert delivery.is_answered == bool(daemon.calls)
+
+
+async def test_settling_soon_is_an_answer(daemon, delivery):
+    """It comes again if it gets lost."""
+    delivery.settle_soon()
+
+    assert delivery.is_answered
 
 
 async def test_a_delivery_names_itself_without_its_content(delivery):

@@ -113,6 +113,13 @@ CASES: dict[str, Case] = {
         '["im.message.receive_v1"]', '["im.message.receive_v1"]', ("im.message.receive_v1",),
         '["a b"]', '"a b" in the list, expected a list of words',
     ),
+    "openapi.per_chat_per_s": ("0", "0", 0, "-1", "-1, expected a whole number from 0 to 1000"),
+    "openapi.per_app_per_s": ("0", "0", 0, "1.5", "1.5, expected a whole number from 0 to 10000"),
+    "openapi.per_app_per_min": (
+        "60", "60", 60, "100001", "100001, expected a whole number from 0 to 100000",
+    ),
+    "openapi.queued": ("7", "7", 7, "0", "0, expected a whole number from 1 to 100000"),
+    "openapi.census_s": ("0", "0", 0.0, "-1", "-1, expected a number from 0 to 86400"),
     "telemetry.listen": (
         '"unix:/run/x/m.sock"', "unix:/run/x/m.sock", "unix:/run/x/m.sock", '"9530"',
         '"9530", expected HOST:PORT, unix:/PATH or ""',

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from feishu_ws.config import KEYS
 from feishu_ws.config.kinds import (
-    Consumers,
     Domain,
     JsonObject,
     Listen,
@@ -94,31 +93,6 @@ def test_a_refused_proxy_does_not_show_its_password(proxy):
         Proxy().parse(proxy)
 
     assert "pa55" not in Proxy().show_unfit(proxy)
-
-
-@pytest.mark.parametrize(
-    ("value", "seen"),
-    [
-        (["a", "a"], '"a" twice'),
-        (["a", {"name": "a"}], '"a" twice'),
-        ([f"c{n}" for n in range(33)], "33 consumers"),
-        ([{"name": "a", "typs": []}], '"typs" in a consumer'),
-        ([{"types": ["*"]}], "the name null"),
-        ([{"name": "a", "types": "im.*"}], 'types = "im.*"'),
-        ([{"name": "a", "chats": [1]}], "chats = [1]"),
-        ([{"name": "a", "ignore_own": 1}], "ignore_own = 1"),
-        ([7], "7 in the list"),
-        (["a" * 65], f'the name "{"a" * 65}"'),
-        (["Ä"], 'the name "Ä"'),
-        (["a\n"], 'the name "a\\n"'),
-    ],
-)
-def test_a_wrong_consumer_is_pointed_at(value, seen):
-    """The entry that is wrong is named, not the whole list."""
-    with pytest.raises(UnfitError) as caught:
-        Consumers().parse(value)
-
-    assert caught.value.seen == seen
 
 
 def test_a_callbacks_default_is_kept_as_json():

@@ -63,7 +63,7 @@ class Client:
         """Write a notification."""
         self.write({"jsonrpc": "2.0", "method": method, "params": params})
 
-    def ask(self, method, **params):
+    def ask(self, method, /, **params):
         """Write a request; return its id."""
         self._ids += 1
         self.write({"jsonrpc": "2.0", "id": self._ids, "method": method, "params": params})
@@ -80,7 +80,7 @@ class Client:
             raise RefusedError(message["error"])
         return message["result"]
 
-    async def call(self, method, **params):
+    async def call(self, method, /, **params):
         """Send a request and return its result."""
         return await self.answer(self.ask(method, **params))
 
@@ -128,6 +128,7 @@ class Served:
         passed=None,
         admin=None,
         authority=None,
+        office=None,
         **delivery,
     ):
         self.world = world or World(**delivery)
@@ -150,6 +151,7 @@ class Served:
             status=status or (lambda: {"ready": True}),
             observe=observe,
             passed=passed,
+            office=office,
         )
 
     async def __aenter__(self):

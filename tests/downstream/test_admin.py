@@ -295,7 +295,7 @@ class TestInFlight:
         seat, _ = await world.connect(start="earliest")
         (position,) = await world.publish("card", kind=CARD)
         replies = []
-        world.dispatcher.await_reply(position, replies.append)
+        world.dispatcher.await_reply(world.journal._events[position], replies.append)
         await seek(world, since, skip=True)
 
         assert world.dispatcher.reply(seat, position, b"{}")
@@ -306,7 +306,7 @@ class TestInFlight:
         world = manual_world()
         seat, outlet = await world.connect(start="earliest")
         (position,) = await world.publish("card", kind=CARD)
-        world.dispatcher.await_reply(position, id)
+        world.dispatcher.await_reply(world.journal._events[position], id)
         await seek(world, 1)
         world.settle(seat, position)
 

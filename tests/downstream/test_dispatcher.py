@@ -891,7 +891,7 @@ class TestCallbacks:
     def answered(self, world, position):
         """Await a reply as intake does; return the replies that reach it."""
         replies = []
-        world.dispatcher.await_reply(position, replies.append)
+        world.dispatcher.await_reply(world.journal._events[position], replies.append)
         return replies
 
     async def test_it_goes_ahead_of_the_backlog_and_outside_the_window(self):

@@ -26,10 +26,15 @@ def test_whether_it_moves_its_consumer(known, start, force, moves):
 
 
 def test_what_it_wants():
-    """Types are the hello's own if it says any; the rest is the configuration's."""
+    """What the hello says counts, the empty list and false too; the rest stays as it was."""
     known = Filter(("im.*",), ("oc_1",), ignore_own=True)
 
-    assert wanted_by(known, HelloParams("bot")) is known
-    assert wanted_by(known, HelloParams("bot", types=["x"])) == Filter(
-        ("x",), ("oc_1",), ignore_own=True
-    )
+    def wanted(**said):
+        return wanted_by(known, HelloParams("bot", **said))
+
+    assert wanted() is known
+    assert wanted(types=["x"]) == Filter(("x",), ("oc_1",), ignore_own=True)
+    assert wanted(types=[]) == Filter((), ("oc_1",), ignore_own=True)
+    assert wanted(chats=["oc_2"]) == Filter(("im.*",), ("oc_2",), ignore_own=True)
+    assert wanted(chats=[]) == Filter(("im.*",), (), ignore_own=True)
+    assert wanted(ignore_own=False) == Filter(("im.*",), ("oc_1",), ignore_own=False)

@@ -5,8 +5,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from feishu_ws.downstream.progress import STUCK_CONNECTIONS, Progress, Verdict
+from feishu_ws.downstream.progress import Progress, Verdict
 from feishu_ws.downstream.settings import MAX_REJECTED, DeliverySettings
+from feishu_ws.downstream.stuck import STUCK_CONNECTIONS
 from feishu_ws.model import Attempt, ConsumerRecord, DeadLetter, Envelope, Event, Filter
 
 SETTINGS = DeliverySettings(max_attempts=3, ack_timeout_s=60, window=4)

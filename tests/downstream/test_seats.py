@@ -8,12 +8,13 @@ import pytest
 from downstream.rig import FakeOutlet, World, held, manual_world, turns
 from support import eventually
 
-from feishu_ws.downstream.settings import MAX_CONSUMERS, MAX_POSITION, MAX_TYPE_CHARS, MAX_TYPES
+from feishu_ws.downstream.settings import MAX_CONSUMERS, MAX_POSITION
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import ConsumerDisconnected, ConsumerFaulted
 from feishu_ws.journal.contract import CONSUMERS_LOST, JournalSettings
 from feishu_ws.model import Filter
 from feishu_ws.wire.native import Code, RpcError
+from feishu_ws.wire.wanted import MAX_TYPE_CHARS, MAX_TYPES
 
 
 async def refusal(awaitable):

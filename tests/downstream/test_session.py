@@ -368,7 +368,8 @@ class TestReply:
         """Deliver a callback to the clients and await a reply as intake does."""
         (position,) = await served.world.publish("card", kind=CARD)
         replies = []
-        served.world.dispatcher.await_reply(position, replies.append)
+        event = served.world.journal._events[position]
+        served.world.dispatcher.await_reply(event, replies.append)
         return position, replies, [await client.event() for client in clients]
 
     async def test_it_reaches_whoever_waits_and_settles(self, served):
@@ -405,6 +406,31 @@ class TestReply:
 
         assert (codes, replies) == ([native.Code.LATE_CALLBACK] * 2, [b'{"by": 1}'])
         assert served.world.record("two").cursor == position
+
+    async def test_the_answer_does_not_wait_for_the_disk_and_the_result_does(self, served):
+        """Feishu is told at once; who replied, once the settle is durable, late or not."""
+        one, two = await served.consumer("one"), await served.consumer("two")
+        position, replies, _ = await self.callback(served, one, two)
+        with held(served.world.journal):
+            first = one.ask("reply", position=position, data={"by": 1})
+            second = two.ask("reply", position=position, data={"by": 2})
+            await asyncio.gather(one.quiet(), two.quiet())
+            before = [message for client in (one, two) for message in client.kept]
+
+        assert (before, replies) == ([], [b'{"by": 1}'])
+        assert await one.answer(first) == {}
+        assert await refused(two.answer(second)) == native.Code.LATE_CALLBACK
+
+    async def test_settling_it_without_a_word_leaves_it_to_the_others(self, served):
+        """The default goes out once the last that holds it has settled it."""
+        one, two = await served.consumer("one"), await served.consumer("two")
+        position, replies, _ = await self.callback(served, one, two)
+        one.notify("settle", positions=[position])
+        await one.quiet()
+        between = list(replies)
+        await two.call("settle", through=position)
+
+        assert (between, replies) == ([], [None])
 
     async def test_a_reply_to_what_is_no_callback_settles_it(self, served):
         """Nobody waits: -32002, and the event is done all the same."""

@@ -102,6 +102,93 @@ CARD_ACTION = encode(
     }
 )
 
+READINGS = {
+    "text": (message("text", {"text": "@_user_1 hello @_all"}, [BOT]), "@AstrBot hello @all"),
+    "post": (
+        message("post", {"title": "T", "content": [[{"tag": "text", "text": "a"}]]}),
+        "T\na",
+    ),
+    "image": (message("image", {"image_key": "img_v3_1"}), "[image]"),
+    "file": (message("file", {"file_key": "f", "file_name": "demo.pdf"}), "[file: demo.pdf]"),
+    "folder": (message("folder", {"file_key": "fld_1", "file_name": "Docs"}), "[folder: Docs]"),
+    "audio": (message("audio", {"file_key": "f", "duration": 3500}), "[audio: 3.5 s]"),
+    "media": (
+        message("media", {"file_key": "f", "file_name": "clip.mp4", "duration": 5000}),
+        "[video: clip.mp4, 5 s]",
+    ),
+    "sticker": (message("sticker", {"file_key": "f"}), "[sticker]"),
+    "interactive": (
+        message("interactive", {"title": "标题", "elements": [[{"tag": "text", "text": "a"}]]}),
+        "标题\na",
+    ),
+    "hongbao": (message("hongbao", {"text": "恭喜发财"}), "[red packet: 恭喜发财]"),
+    "share_calendar_event": (
+        message("share_calendar_event", {"summary": "Review"}),
+        "[calendar event: Review]",
+    ),
+    "calendar": (message("calendar", {"summary": "Invite"}), "[calendar event: Invite]"),
+    "general_calendar": (
+        message("general_calendar", {"summary": "All Hands"}),
+        "[calendar event: All Hands]",
+    ),
+    "share_chat": (message("share_chat", {"chat_id": "oc_1"}), "[shared chat: oc_1]"),
+    "share_user": (message("share_user", {"user_id": "ou_1"}), "[shared contact: ou_1]"),
+    "system": (message("system", {"template": "{a} joined", "a": ["Al"]}), "Al joined"),
+    "location": (
+        message("location", {"name": "Shanghai", "longitude": "121.47", "latitude": "31.23"}),
+        "[location: Shanghai, 31.23, 121.47]",
+    ),
+    "video_chat": (message("video_chat", {"topic": "Weekly"}), "[video meeting: Weekly]"),
+    "todo": (message("todo", {"summary": {"title": "Report", "content": []}}), "[task: Report]"),
+    "vote": (message("vote", {"topic": "Lunch", "options": ["A"]}), "[vote: Lunch]\n- A"),
+    "merge_forward": (
+        message("merge_forward", "Merged and Forwarded Message"),
+        "[forwarded messages]",
+    ),
+    "hologram": (message("hologram", {"beam": 1}), "[hologram]"),
+    "hologram.words": (message("hologram", {"text": "words"}), "words"),
+    "typeless": (message("", {"text": "words"}), "words"),
+    # content that is not quite as its type has it
+    "text.null": (message("text", {"text": None}), "[text]"),
+    "text.no json": (message("text", "words"), "words"),
+    "text.nameless": (message("text", {"text": "@_user_1"}, [{**BOT, "name": ""}]), "@_user_1"),
+    "post.null": (
+        message(
+            "post", {"title": None, "content": [[{"tag": "at"}, {"tag": "text", "text": "a"}]]}
+        ),
+        "@a",
+    ),
+    "image.null": (message("image", {"image_key": None}), "[image]"),
+    "file.number": (message("file", {"file_key": "f", "file_name": 5}), "[file]"),
+    "audio.string": (message("audio", {"file_key": "f", "duration": "3500"}), "[audio: 3.5 s]"),
+    "audio.fraction": (message("audio", {"file_key": "f", "duration": 3500.5}), "[audio: 3.5 s]"),
+    "media.null": (message("media", {"file_key": "f", "duration": None}), "[video]"),
+    "hongbao.number": (message("hongbao", {"text": 5}), "[red packet]"),
+    "calendar.micros": (
+        message("calendar", {"summary": "Invite", "start_time": "1710500000000000"}),
+        "[calendar event: Invite, 2024-03-15 10:53 UTC]",
+    ),
+    "calendar.numbers": (
+        message("calendar", {"start_time": 1710500000, "end_time": 1710503600000}),
+        "[calendar event: 2024-03-15 10:53 UTC to 2024-03-15 11:53 UTC]",
+    ),
+    "calendar.words": (message("calendar", {"start_time": "soon"}), "[calendar event]"),
+    "system.odd": (
+        message("system", {"template": "{a} of {b} {c}", "a": [7, None], "b": 9, "c": True}),
+        "7 of 9 True",
+    ),
+    "location.words": (
+        message("location", {"name": "A", "longitude": "xxx.xxx", "latitude": "xxx.xxx"}),
+        "[location: A, xxx.xxx, xxx.xxx]",
+    ),
+    "todo.null": (message("todo", {"summary": None, "due_time": "never"}), "[task]"),
+    "vote.objects": (
+        message("vote", {"topic": "Lunch", "options": ["A", {"text": "B"}, None]}),
+        "[vote: Lunch]\n- A",
+    ),
+}
+"""Received messages, and what they read as."""
+
 NAMES = (
     *("schema", "header", "event", "uuid", "ts", "event_id", "event_type", "tenant_key", "app_id"),
     *("create_time", "message", "sender", "sender_type", "message_id", "chat_id", "message_type"),

@@ -5,10 +5,11 @@ from events.corpus import unhurried, values
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feishu_ws.events.card import MAX_DEPTH, MAX_PIECES, read_card
+from feishu_ws.events.card import read_card
+from feishu_ws.events.card_walk import MAX_DEPTH, MAX_PIECES
 from feishu_ws.events.mentions import Mentions
 from feishu_ws.events.received import Mentioned
-from feishu_ws.events.segments import Card, Image
+from feishu_ws.events.segments import Card
 
 known = Mentions([Mentioned("@_user_1", "ou_tom", "Tom")])
 
@@ -36,7 +37,7 @@ def test_a_degraded_card():
         ],
     }
     text = "see [this](https://x)\n@Tom and @Ann\n[image]\n---\n[ok]\n:SMILE:"
-    assert read(card) == [Card("标题", text), Image("img_1")]
+    assert read(card) == [Card("标题", text, ["img_1"])]
 
 
 def test_a_card_as_it_was_sent():
@@ -63,8 +64,8 @@ def test_a_card_as_it_was_sent():
             },
         ],
     }
-    text = "Sub\n**hi** @Tom\nf1\nc1\n[image]\nnote\n[Go]\n[button]"
-    assert read(card) == [Card("Title", text), Image("img_2")]
+    text = "Sub\n**hi** @Tom\nf1\nc1\n[image: alt]\n[image]\nnote\n[Go] [button]"
+    assert read(card) == [Card("Title", text, ["img_2"])]
 
 
 def test_a_card_of_schema_2():
@@ -77,7 +78,67 @@ def test_a_card_of_schema_2():
         },
     }
     assert read(card) == [Card("T", "a")]
-    assert read({"card": card}) == [Card("", "T\na")]
+    assert read({"card": card}) == [Card("T", "a")]
+
+
+SENT = {
+    "schema": "2.0",
+    "header": {
+        "title": {"tag": "plain_text", "content": "T"},
+        "subtitle": {"tag": "plain_text", "content": "S"},
+        "text_tag_list": [{"tag": "text_tag", "text": {"tag": "plain_text", "content": "new"}}],
+    },
+    "body": {
+        "elements": [{"tag": "markdown", "content": "<at id=ou_9 mention_key=@_user_1></at>"}]
+    },
+}
+UPDATE = {"title": "old", "elements": [[{"tag": "text", "text": "please update"}]]}
+
+
+@pytest.mark.parametrize(
+    ("card", "segment"),
+    [
+        ({**UPDATE, "user_dsl": json.dumps(SENT)}, Card("T", "S\nnew\n@Tom")),
+        ({**UPDATE, "user_dsl": "{}"}, Card("old", "please update")),
+        ({**UPDATE, "user_dsl": "{"}, Card("old", "please update")),
+        ({**UPDATE, "user_dsl": "[]"}, Card("old", "please update")),
+        ({**UPDATE, "user_dsl": SENT}, Card("old", "please update")),
+        ({"user_dsl": json.dumps({"card": SENT})}, Card("T", "S\nnew\n@Tom")),
+    ],
+)
+def test_the_card_itself_goes_before_what_stands_for_it(card, segment):
+    """A newer card is read from `user_dsl`, the request to update only without it."""
+    assert read(card) == [segment]
+
+
+@pytest.mark.parametrize(
+    ("card", "segment"),
+    [
+        (
+            {
+                "i18n_header": {"en_us": {"title": {"content": "N"}}},
+                "i18n_elements": {"en_us": [{"content": "e"}], "zh_cn": [{"content": "z"}]},
+            },
+            Card("N", "z"),
+        ),
+        (
+            {
+                "type": "template",
+                "data": {
+                    "template_id": "AAq",
+                    "template_variable": {"a": "x", "b": [{"c": 1, "d": ""}], "e": None},
+                },
+            },
+            Card("", "a: x\nc: 1"),
+        ),
+        ({"type": "raw", "data": SENT}, Card("T", "S\nnew\n@Tom")),
+        ({"config": {"summary": {"content": "short"}}, "body": {}}, Card("", "short")),
+        ({"config": {"summary": {"content": "short"}}, "title": "t"}, Card("t")),
+    ],
+)
+def test_other_forms_of_cards(card, segment):
+    """Cards by locale, templates, wrapped cards, and cards that show nothing but a summary."""
+    assert read(card) == [segment]
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def test_everybody_has_the_name_feishu_gives():
         ("ou_new", "New", Mention("ou_new", "New", "ou_new")),
         ("@_user_7", "Seven", Mention("@_user_7", "Seven")),
         ("all", "", Mention("@_all", "all")),
+        ("all_members", "", Mention("@_all", "all")),
         ("", "Who", Mention("", "Who")),
     ],
 )
@@ -73,19 +74,40 @@ def test_people_are_found_by_placeholder_and_by_id(key, name, mention):
 
 
 @pytest.mark.parametrize(
-    ("markdown", "reading"),
+    ("attributes", "name", "reading"),
     [
-        ('<at id="ou_tom"></at> see', "@Tom see"),
-        ("<at id=ou_tom></at>", "@Tom"),
-        ('<at user_id="ou_new">New</at>', "@New"),
-        ("<at id='all'></at>", "@all"),
-        ("<at>x</at> <b>", "<at>x</at> <b>"),
-        ("a < b", "a < b"),
+        ('id="ou_tom"', "", "@Tom"),
+        ("id=ou_tom", "", "@Tom"),
+        ('user_id="ou_new"', "New", "@New"),
+        ("open_id='ou_new'", "", "@ou_new"),
+        ("id='all'", "", "@all"),
+        ("id=all_members", "", "@all"),
+        ("id=ou_9 mention_key=@_user_2", "", "@Tom"),
+        ('mention_key="@_user_2"', "n", "@Tom"),
+        ("id=ou_9 mention_key=@_user_9", "", "@ou_9"),
+        ("ids=ou_tom,ou_9,ou_bot mentions_key=,@_user_9,@_user_1", "", "@Tom@ou_9@AstrBot"),
+        ("ids=ou_tom,ou_bot", "", "@Tom@AstrBot"),
+        ("ids=ou_tom mentions_key=@_user_2,@_user_1", "", "@Tom@AstrBot"),
+        ("id = 'ou_tom'", "x" * 300, "@Tom"),
+        ("email=a@b.c", "Ann", ""),
+        ("id=", "Ann", ""),
+        ("", "Ann", ""),
     ],
 )
-def test_tags_in_markdown_become_names(markdown, reading):
-    """Feishu's tags for mentions in markdown read as names, anything else stays."""
-    assert known.name_tags(markdown) == reading
+def test_tags_name_people(attributes, name, reading):
+    """Tags of markdown name people by id, by placeholder, or by lists of both."""
+    people = known.find_tagged(attributes, name)
+    assert "".join(one.read() for one in people) == reading
+
+
+def test_names_in_tags_are_clipped():
+    """Whoever is not known is called what the tag says, but not at any length."""
+    assert known.find_tagged("id=ou_9", "x" * 300) == [Mention("ou_9", "x" * 255 + "…", "ou_9")]
+
+
+def test_tags_in_plain_text_were_typed():
+    """Feishu replaces the tags of plain text, so that what is left of them is no mention."""
+    assert read('<at user_id="ou_tom">Tom</at>') == '<at user_id="ou_tom">Tom</at>'
 
 
 def test_mentions_beyond_the_bound_stay_placeholders():

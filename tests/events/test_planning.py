@@ -42,7 +42,18 @@ CASES = [
     ),
     ("todo", {"summary": "just words", "due_time": "never"}, Task("", "just words")),
     ("todo", {"summary": 7}, Task()),
-    ("vote", {"topic": "Lunch", "options": ["A", "B"], "status": 1}, Vote("Lunch", ["A", "B"])),
+    (
+        "share_calendar_event",
+        {"summary": "Review", "organizer_display_name": "Ann", "organizer": "x"},
+        CalendarEvent("Review", organizer="Ann"),
+    ),
+    ("share_calendar_event", {"organizer": "Ann"}, CalendarEvent(organizer="Ann")),
+    (
+        "vote",
+        {"topic": "Lunch", "options": ["A", "B"], "status": 1},
+        Vote("Lunch", ["A", "B"], is_closed=True),
+    ),
+    ("vote", {"topic": "Lunch", "options": ["A"], "status": "1"}, Vote("Lunch", ["A"])),
     ("vote", {"topic": "Lunch", "options": ["A", {"text": "B"}]}, Vote("Lunch", ["A"])),
 ]
 

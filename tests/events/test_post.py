@@ -15,6 +15,7 @@ from feishu_ws.events.segments import (
     Divider,
     Emoji,
     File,
+    Folder,
     Image,
     Link,
     Markdown,
@@ -59,7 +60,8 @@ SEGMENTS = [
     Text("\n"),
     Code("x := 1", "GO"),
     Text("\n"),
-    Markdown("- one\n- @Tom"),
+    Markdown("- one\n- "),
+    Mention("@_user_1", "Tom", "ou_tom"),
 ]
 READING = """T
 hi [here](https://x)@Tom
@@ -115,6 +117,20 @@ def test_a_sent_post_is_unwrapped(content):
         ({"content": [[{"tag": "audio", "file_key": "f"}]]}, [Audio("f")]),
         ({"content": [[{"tag": "at", "user_id": "@_all"}]]}, [Mention("@_all", "all")]),
         ({"content": [[]]}, []),
+        ({"title": "T", "content": [[]]}, [Text("T", ["title"])]),
+        (
+            {"content": [{"tag": "text", "text": "a"}, {"tag": "hr"}, [], {"tag": "img"}]},
+            [Text("a"), Text("\n"), Divider(), Text("\n"), Text("\n"), Image()],
+        ),
+        (
+            {"content": [[{"tag": "text", "text": "&lt;", "un_escape": True}]]},
+            [Text("<")],
+        ),
+        ({"content": [[{"tag": "text", "text": "&lt;"}]]}, [Text("&lt;")]),
+        (
+            {"content": [[{"tag": "a", "href": "x", "text": "y", "style": ["lineThrough"]}]]},
+            [Link("x", "y", ["lineThrough"])],
+        ),
         (r'{"content":[[{"tag":"text","text":"\ud83d"}]]}', [Text("\ufffd")]),
         (r'{"zh_cn":{"content":[[{"tag":"text","text":"\ud83d"}]]}}', [Text("\ufffd")]),
     ],
@@ -134,6 +150,90 @@ def test_strange_posts(content, segments):
 def test_what_is_no_post_is_none(content):
     """Content without title and paragraphs is left to the fallback."""
     assert read(content) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "reading"),
+    [
+        (("text", "code_block", "text"), "a\n```\na\n```\na"),
+        (("code_block", "code_block"), "```\na\n```\n```\na\n```"),
+        (("hr", "text"), "---\na"),
+        (("text", "img", "emotion", "hr"), "a[image][emoji]\n---"),
+        (("text", "text"), "aa"),
+    ],
+)
+def test_blocks_stand_on_lines_of_their_own(row, reading):
+    """Code and dividers begin and end their lines, whatever else their paragraph holds."""
+    content = {"content": [[{"tag": tag, "text": "a"} for tag in row]]}
+    assert "".join(segment.read() for segment in read(content)) == reading
+
+
+OLDER = [[{"tag": "text", "text": "1. a"}], [{"tag": "img", "image_key": "img_1"}]]
+CAPTION = [[{"tag": "text", "text": "see"}]]
+
+
+@pytest.mark.parametrize(
+    ("newer", "segments"),
+    [
+        (
+            [[{"tag": "md", "text": "1. **a**\n![](img_1)"}]],
+            [Markdown("1. **a**\n"), Image("img_1")],
+        ),
+        (
+            [[{"tag": "md", "text": "1. a"}, {"tag": "img", "image_key": "img_1"}]],
+            [Markdown("1. a"), Image("img_1")],
+        ),
+        *(
+            (newer, [Text("1. a"), Text("\n"), Image("img_1")])
+            for newer in (
+                [[{"tag": "md", "text": "1. a"}]],
+                [[{"tag": "md", "text": "`![](img_1)`"}]],
+                [[{"tag": "md", "text": ""}]],
+                *([[]], [], "x", None, {}),
+            )
+        ),
+    ],
+)
+def test_markdown_goes_first_where_nothing_is_missing_from_it(newer, segments):
+    """The newer form is read if it holds all that hangs on the older one, else that is."""
+    assert read({"title": "", "content": OLDER, "content_v2": newer}) == segments
+
+
+def test_a_blank_newer_form_is_no_text():
+    """A newer form that says nothing does not hide the older one."""
+    content = {"content": CAPTION, "content_v2": [[{"tag": "md", "text": ""}], []]}
+    assert read(content) == [Text("see")]
+
+
+ATTACHED = [
+    {"file_key": "f", "file_name": "a.txt", "is_folder": False},
+    {"file_key": "d", "file_name": "dir", "is_folder": True},
+    {"file_key": "x", "is_folder": "?"},
+    7,
+]
+HANGING = [File("f", "a.txt"), Text("\n"), Folder("d", "dir"), Text("\n"), File("x")]
+
+
+@pytest.mark.parametrize(
+    ("content", "before"),
+    [
+        ({"content": CAPTION}, [Text("see"), Text("\n")]),
+        ({"content": CAPTION, "content_v2": CAPTION}, [Text("see"), Text("\n")]),
+        ({"title": "T", "content": [[]]}, [Text("T", ["title"]), Text("\n")]),
+        ({"title": "", "content": [[]], "content_v2": [[]]}, []),
+        ({}, []),
+        ({"zh_cn": {"content": CAPTION}}, [Text("see"), Text("\n")]),
+    ],
+)
+def test_files_hang_below(content, before):
+    """Files and folders sent along with words, or alone, stand below them."""
+    assert read({**content, "files": ATTACHED}) == [*before, *HANGING]
+
+
+def test_files_of_the_locale_go_first():
+    """Files inside the locale that is read are those of the post."""
+    inner = {"content": CAPTION, "files": [{"file_key": "in"}]}
+    assert read({"zh_cn": inner, "files": ATTACHED})[-1] == File("in")
 
 
 def test_a_post_has_a_bounded_number_of_segments():

@@ -21,10 +21,19 @@ nobody = Mentions(())
                 "to_chatters": ["Bob", {"id": "ou_1", "name": "Carl"}, {"id": "ou_2"}, 7, None],
                 "name": "Room A",
             },
-            "Alice invited Bob, Carl, ou_2 to Room A",
+            "Alice invited Bob, Carl, ou_2, 7 to Room A",
         ),
         ({"template": "{missing} left"}, "left"),
-        ({"template": "{a} {b}", "a": 5, "b": {"name": "B"}}, "B"),
+        ({"template": "{a} {b}", "a": 5, "b": {"name": "B"}}, "5 B"),
+        (
+            {
+                "template": "{divider_text}",
+                "from_user": [],
+                "divider_text": {"text": "新会话", "i18n_text": {"en_us": "New Session"}},
+            },
+            "新会话",
+        ),
+        ({"template": "{a}{b}", "a": [["x"]], "b": {"name": 3, "id": "x"}}, "3"),
         ({"template": "no {Blank here} {}"}, "no {Blank here} {}"),
         ({"template": ""}, ""),
     ],
@@ -48,9 +57,26 @@ def test_blanks_do_not_multiply():
     assert len(segment.text) < 64 * 64 * 260 + 30_000
 
 
-def test_forwarded_messages_are_no_json():
-    """Forwarded messages come as a sentence, which says nothing."""
-    assert read_forwarded("Merged and Forwarded Message", nobody) == [Forwarded()]
+@pytest.mark.parametrize(
+    ("content", "segment"),
+    [
+        ("Merged and Forwarded Message", Forwarded()),
+        ('{"content":"Merged and Forwarded Message"}', Forwarded()),
+        ('{"create_message_ids":["om_1",2,"om_2"]}', Forwarded(["om_1", "om_2"])),
+        ("", Forwarded()),
+    ],
+)
+def test_forwarded_messages(content, segment):
+    """Forwarded messages come as a sentence, which says nothing, or as their ids."""
+    assert read_forwarded(content, nobody) == [segment]
+
+
+def test_forwarded_messages_are_bounded():
+    """No more ids than 1,024 are kept, none longer than a name."""
+    content = json.dumps({"create_message_ids": ["x" * 300] * 2000})
+    (segment,) = read_forwarded(content, nobody) or ()
+    assert isinstance(segment, Forwarded)
+    assert (len(segment.message_ids), len(segment.message_ids[0])) == (1024, 256)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,22 @@ from dataclasses import dataclass, field
 
 from journal.contract import make_event
 
-from feishu_ws.model import Attempt, DeadReason, Filter, Outcome, Verdict
+from feishu_ws.faults import Fault
+from feishu_ws.model import (
+    Attempt,
+    DeadReason,
+    Filter,
+    LinkLife,
+    Outcome,
+    OutgoingSend,
+    SendOutcome,
+    Verdict,
+)
 
 HOUR_MS = 3_600_000
 RETENTION_HOURS = 20
 DEDUPE_HOURS = 10
+OUTCOME_HOURS = 24  # more than RETENTION_HOURS, so dead sends stay no longer than others
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,94 @@ class Remember:
     value: str
 
 
+@dataclass(frozen=True)
+class Life:
+    """Record a life of a link, perhaps again."""
+
+    link: int
+    ended_ms: int
+    back_ms: int
+
+    def life(self):
+        """Return the life to record."""
+        return LinkLife(self.link, self.ended_ms, Fault.CONNECTION_LOST, 5.0, back_ms=self.back_ms)
+
+
+@dataclass(frozen=True)
+class Send:
+    """Keep an outgoing send, perhaps another one of a uuid that is known."""
+
+    uuid: str
+    queue: str
+    made_ms: int
+
+    def send(self):
+        """Return the send to open."""
+        request = f"{self.queue} {self.made_ms}".encode()
+        return OutgoingSend.make(self.uuid, self.queue, request, self.made_ms)
+
+
+@dataclass(frozen=True)
+class Try:
+    """Note an attempt at a send."""
+
+    uuid: str
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class Close:
+    """Record what became of a send."""
+
+    uuid: str
+    kind: str
+    is_dead: bool
+    at_ms: int
+
+    def outcome(self):
+        """Return the outcome to record."""
+        return SendOutcome(self.kind, self.kind.encode(), self.is_dead)
+
+
+@dataclass(frozen=True)
+class DropSends:
+    """Remove sends from the dead letters."""
+
+    uuids: tuple
+
+
+REFUSABLE = (Append, Send, Try)
+"""What a commit that fails refuses; the rest goes into a later one."""
+
+
+@dataclass
+class Kept:
+    """An outgoing send: who it is, and what is known of it."""
+
+    number: int
+    queue: str
+    request: bytes
+    made_ms: int
+    tries: list = field(default_factory=list)
+    closed: Close | None = None
+
+    def seen(self, uuid):
+        """Return what a journal says of it."""
+        alone = OutgoingSend.make(uuid, self.queue, self.request, self.made_ms)
+        keeps_request = self.closed is None or self.closed.is_dead
+        return (
+            uuid,
+            self.queue,
+            self.request if keeps_request else b"",
+            alone.digest,
+            self.made_ms,
+            len(self.tries),
+            self.tries[0] if self.tries else None,
+            self.closed and self.closed.outcome(),
+            self.closed and self.closed.at_ms,
+        )
+
+
 @dataclass
 class Reader:
     """A consumer: its filter, every position it has settled, its attempts.
@@ -132,6 +231,9 @@ class Model:
         self.dead = set()
         self.fact = None
         self.last = 0
+        self.lives = {}
+        self.sends = {}
+        self.last_number = 0
 
     def copy(self):
         """Return one that goes its own way."""
@@ -225,6 +327,40 @@ class Model:
     def _remember(self, op):
         self.fact = op.value
 
+    def _life(self, op):
+        self.lives[op.link, op.ended_ms] = op.life()
+
+    def _send(self, op):
+        if op.uuid not in self.sends:
+            self.last_number += 1
+            made = op.send()
+            self.sends[op.uuid] = Kept(self.last_number, op.queue, made.request, op.made_ms)
+        return self.sends[op.uuid].seen(op.uuid)
+
+    def _try(self, op):
+        kept = self.sends.get(op.uuid)
+        is_open = kept is not None and kept.closed is None
+        if is_open:
+            kept.tries.append(op.at_ms)
+        return is_open
+
+    def _close(self, op):
+        kept = self.sends.get(op.uuid)
+        is_open = kept is not None and kept.closed is None
+        if is_open:
+            kept.closed = op
+        return is_open
+
+    def _dropsends(self, op):
+        return [u for u in dict.fromkeys(op.uuids) if u in self.sends and self._drop_send(u)]
+
+    def _drop_send(self, uuid):
+        closed = self.sends[uuid].closed
+        is_dead = closed is not None and closed.is_dead
+        if is_dead:
+            del self.sends[uuid]
+        return is_dead
+
     def prune(self):
         """Remove what is old and nobody holds, and old keys."""
         held = {p for name in self.readers for p in self.held(name)}
@@ -233,6 +369,12 @@ class Model:
         self.rows = {p: e for p, e in self.rows.items() if e.received_ms >= old_ms or p in kept}
         forget_ms = self.now_ms - DEDUPE_HOURS * HOUR_MS
         self.seen = {key: at_ms for key, at_ms in self.seen.items() if at_ms >= forget_ms}
+        known_ms = self.now_ms - OUTCOME_HOURS * HOUR_MS
+        self.sends = {
+            uuid: kept
+            for uuid, kept in self.sends.items()
+            if kept.closed is None or kept.closed.at_ms >= known_ms
+        }
 
 
 def bury_call(journal, op):

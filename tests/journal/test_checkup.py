@@ -51,7 +51,7 @@ async def test_it_reads_everything(store, clock):
     await run(checkup, clock)
 
     assert checkup.is_done
-    assert checkup.steps == len(desk.at_s) == 9 + 2 + 2 + 1  # the last of each finds the end
+    assert checkup.steps == len(desk.at_s) == 9 + 2 + 2 + 1 + 1  # the last of each finds the end
 
 
 @pytest.mark.parametrize("takes_s", [0.0, 0.02])

@@ -22,22 +22,28 @@ from journal import model as m
 from journal.contract import append
 from journal.faulty import FaultyStore
 from journal.model import (
+    REFUSABLE,
     Append,
     Bury,
+    Close,
     Drop,
+    DropSends,
     Enroll,
     Forget,
+    Life,
     Model,
     Move,
     Note,
     Remember,
     Revive,
+    Send,
     Settle,
+    Try,
 )
 from support import eventually
 
 from feishu_ws.clock import ManualClock
-from feishu_ws.faults import Fault
+from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import ignore
 from feishu_ws.journal import writer
 from feishu_ws.journal.contract import JournalSettings
@@ -50,6 +56,8 @@ from feishu_ws.tally import Tally
 NAMES = ("bot", "log")
 MOMENTS = ("begin", "save_fact", "commit", "done")  # before the first three, after the commit
 FILTERS = (Filter(), Filter(("a",)), Filter(("b", "c")))
+UUIDS = ("u1", "u2", "u3")
+QUEUES = ("oc_1", "oc_2")
 IDS = tuple(f"e{n}" for n in range(8))
 MESSAGES = ("", "", "m1", "m2", "m3")
 KEYS = [key for i in IDS for g in MESSAGES[2:] for key in Append(i, g, "a").event(0).keys]
@@ -69,7 +77,8 @@ def operations(draw, model, published=None):
 
     While others are on their way only what was `published` before them can be settled.
     """
-    makers = [appends] * 4 + [remembrances, forgettings]
+    makers = [appends] * 4 + [remembrances, forgettings, lives, sends, sends]
+    makers += [tries, closes, send_drops] if model.sends else []
     makers += [enrollments] if published is None else []
     published = model.last if published is None else published
     makers += [readings, moves] if model.readers else []
@@ -99,6 +108,36 @@ def enrollments(model, _):
     """Make a consumer, change its filter, or move it, also beyond the last event."""
     cursors = st.none() | st.integers(0, model.last + 2)
     return st.builds(Enroll, st.sampled_from(NAMES), st.sampled_from(FILTERS), cursors)
+
+
+def lives(*_):
+    """Record a life of a link, perhaps in place of another record of it."""
+    return st.builds(Life, st.integers(0, 1), st.integers(1, 4), st.integers(5, 7))
+
+
+def sends(model, _):
+    """Keep a send, perhaps of a uuid that is known."""
+    made_ms = st.integers(model.now_ms - 2, model.now_ms)
+    return st.builds(Send, st.sampled_from(UUIDS), st.sampled_from(QUEUES), made_ms)
+
+
+def tries(model, _):
+    """Note an attempt at a send that may not be there, or have an outcome."""
+    at_ms = st.integers(model.now_ms - 2, model.now_ms)
+    return st.builds(Try, st.sampled_from(UUIDS), at_ms)
+
+
+def closes(model, _):
+    """Record an outcome, perhaps a second one, perhaps of what is not there."""
+    kinds = st.sampled_from(["sent", "refused", "expired"])
+    uuids = st.sampled_from(UUIDS)
+    return st.builds(Close, uuids, kinds, st.booleans(), st.just(model.now_ms))
+
+
+def send_drops(*_):
+    """Remove some sends from the dead letters, dead or not."""
+    some = st.lists(st.sampled_from(UUIDS), min_size=1, max_size=3)
+    return some.map(lambda uuids: DropSends(tuple(uuids)))
 
 
 def forgettings(*_):
@@ -159,6 +198,14 @@ def readings(draw, model, published):
     return Settle(name, (), tuple((p, p) for p in gaps))
 
 
+def _seen_send(send):
+    """Return what is seen of a send, but for its number: one that was refused leaves no gap."""
+    return (
+        send.uuid, send.queue, send.request, send.digest, send.made_ms, send.attempts,
+        send.first_attempt_ms, send.outcome, send.closed_ms,
+    )  # fmt: skip
+
+
 def _seen(event):
     """Return what a consumer sees of an event."""
     return event.payload, event.envelope, event.received_ms
@@ -174,8 +221,18 @@ CALLS = {
     Enroll: lambda journal, op: journal.enroll(op.name, op.wanted, op.cursor, declared=False),
     Forget: lambda journal, op: journal.forget(op.name),
     Remember: lambda journal, op: journal.remember("fact", op.value),
+    Send: lambda journal, op: journal.open_send(op.send()),
+    Try: lambda journal, op: journal.note_send_attempt(op.uuid, op.at_ms),
+    Close: lambda journal, op: journal.close_send(op.uuid, op.outcome(), op.at_ms),
+    DropSends: lambda journal, op: journal.drop_sends(op.uuids),
 }
 """How each operation but an append is asked of a journal."""
+
+
+def _refusal(outcome):
+    """Return a refusal by an exception as that of an append; anything else as it is."""
+    is_refusal = isinstance(outcome, FeishuWsError)
+    return Outcome(Verdict.REFUSED, fault=outcome.fault) if is_refusal else outcome
 
 
 class MemoryMachine(RuleBasedStateMachine):
@@ -251,7 +308,11 @@ class MemoryMachine(RuleBasedStateMachine):
         if isinstance(op, Settle) and op.soon:
             self.journal.settle_soon(op.name, op.positions, op.passed)
             return None
-        return await asyncio.wait_for(self.change(op), 10)
+        if isinstance(op, Life):
+            self.journal.record_life(op.life())
+            return None
+        answer = await asyncio.wait_for(self.change(op), 10)
+        return _seen_send(answer) if isinstance(op, Send) else answer
 
     def change(self, op):
         """Do what is no append; return the future of its answer."""
@@ -282,6 +343,8 @@ class MemoryMachine(RuleBasedStateMachine):
             "consumers": (set(records), set(model.readers)),
             "fact": (journal.recall("fact"), model.fact),
             "dead": (await self.dead(), sorted((p, name) for name, p in model.dead)),
+            "lives": (await journal.lives(), list(model.lives.values())),
+            "sends": (await self.sends(), self.sends_of(model)),
         }
         wrong = [f"{what} {a}, expected {b}" for what, (a, b) in pairs.items() if a != b]
         wrong += [self.wrong(records[n], model, n) for n in records if n in model.readers]
@@ -293,6 +356,25 @@ class MemoryMachine(RuleBasedStateMachine):
         counts = Counter(name for _, name in letters)
         assert dict(await self.journal.dead_counts()) == counts
         return letters
+
+    async def sends(self):
+        """Return what is known of every uuid; those without an outcome and the dead ones in order."""
+        known = [await self.journal.find_send(uuid) for uuid in UUIDS]
+        return (
+            [_seen_send(send) for send in known if send is not None],
+            [send.uuid for send in await self.journal.unfinished_sends()],
+            [send.uuid for send in await self.journal.dead_sends()],
+        )
+
+    @staticmethod
+    def sends_of(model):
+        """Return what a model says of them."""
+        in_order = sorted(model.sends.items(), key=lambda item: item[1].number)
+        return (
+            [model.sends[uuid].seen(uuid) for uuid in UUIDS if uuid in model.sends],
+            [uuid for uuid, kept in in_order if kept.closed is None],
+            [uuid for uuid, kept in in_order if kept.closed is not None and kept.closed.is_dead],
+        )
 
     @staticmethod
     def wrong(record, model, name):
@@ -410,16 +492,15 @@ class SqliteMachine(MemoryMachine):
         ops, _ = self.draw_some(data)
         outcomes = self.loop.run_until_complete(self.fail(ops, step))
         refused = Outcome(Verdict.REFUSED, fault=Fault.JOURNAL_IO)
-        assert outcomes == [
-            refused if isinstance(op, Append) else self.model.apply(op) for op in ops
-        ]
+        expected = [refused if isinstance(op, REFUSABLE) else self.model.apply(op) for op in ops]
+        assert [_refusal(outcome) for outcome in outcomes] == expected
 
     async def fail(self, ops, step):
         """Let the commit that holds `ops` fail; return what became of them."""
         asked, gate = await self.ask_at_once(ops)
         FaultyStore(self.journal._store).fail(step, times=1)
         gate.set()
-        return await asyncio.gather(*asked)
+        return await asyncio.gather(*asked, return_exceptions=True)
 
     async def ask_at_once(self, ops):
         """Ask for `ops` while the writing thread waits, so that one commit holds them all.

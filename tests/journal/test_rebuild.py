@@ -7,12 +7,15 @@ import stat
 import pytest
 from journal.contract import NOW_MS
 from journal.wreck import event
+from msgspec.structs import replace
 
 from feishu_ws.journal import rebuild
 from feishu_ws.journal.rebuild import Rebuild
-from feishu_ws.journal.rows import Row, Table
+from feishu_ws.journal.rows import Row, Table, bury_damaged
 from feishu_ws.journal.schema import APPLICATION_ID, VERSION
+from feishu_ws.journal.sends import row_of
 from feishu_ws.journal.store import _row
+from feishu_ws.model import OutgoingSend, SendOutcome
 
 
 @pytest.fixture
@@ -66,6 +69,50 @@ def test_the_first_of_two_counts(path):
 
     assert query(path, "SELECT payload FROM event") == [(event(1, 0).payload,)]
     assert query(path, "SELECT id, seen_ms FROM seen") == [(1, 5)]
+
+
+MADE = OutgoingSend.make("u", "oc", b"request", NOW_MS)
+TRIED = replace(MADE, attempts=1, first_attempt_ms=NOW_MS)
+AGAIN = replace(TRIED, attempts=2)
+CLOSED = replace(AGAIN, request=b"", outcome=SendOutcome("sent", b"{}"), closed_ms=NOW_MS)
+LATER = OutgoingSend.make("u", "oc_2", b"another", NOW_MS + 1)
+
+
+@pytest.mark.parametrize(
+    ("images", "kept"),
+    [
+        ([MADE, TRIED], TRIED),
+        ([MADE, AGAIN, TRIED], AGAIN),
+        ([AGAIN, CLOSED], CLOSED),
+        ([TRIED, CLOSED, MADE], CLOSED),
+        ([CLOSED, LATER], LATER),
+        ([LATER, CLOSED], LATER),
+    ],
+)
+def test_the_image_of_a_send_that_went_further_counts(path, images, kept):
+    """Of several images of a send the newest is kept, in whatever order they are found."""
+    for order in (images, images[::-1]):
+        with finished(path) as new:
+            for send in order:
+                number = 5 if send is not LATER else 9
+                new.add(Row(Table.SEND, row_of(replace(send, number=number))))
+
+        (found,) = query(path, "SELECT * FROM send")
+        assert found[1:] == row_of(kept)[1:]
+
+
+def test_a_damaged_image_of_a_send(path):
+    """It counts only where there is no other."""
+    spoilt = Row(Table.SEND, row_of(replace(MADE, number=5, request=b"spoilt")))
+    with finished(path) as new:
+        new.add(Row(Table.SEND, row_of(replace(TRIED, number=5))))
+        new.add(bury_damaged(spoilt))
+    first = query(path, "SELECT request, kind FROM send")
+    with finished(path) as new:
+        new.add(bury_damaged(spoilt))
+
+    assert first == [(b"request", "")]
+    assert query(path, "SELECT request, kind FROM send") == [(b"spoilt", "damaged")]
 
 
 def test_large_rows_do_not_wait(path, monkeypatch):

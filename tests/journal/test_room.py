@@ -5,12 +5,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from journal.contract import NOW_MS
 from journal.filling import fill, left
+from journal.sends_contract import UNKNOWN, make_send
 
 from feishu_ws.journal import room as room_module
 from feishu_ws.journal.contract import JournalSettings
 from feishu_ws.journal.ledger import Ledger
 from feishu_ws.journal.retention import STEP_ROWS, Rank, rank
 from feishu_ws.journal.room import SEARCH_AGAIN_S, SEARCH_STEPS, Room
+from feishu_ws.journal.sends import close
 from feishu_ws.model import Attempt, Envelope, Filter
 
 SIZE = 3000  # of a payload, so that each event has a page of its own
@@ -121,6 +123,57 @@ def test_the_order(store):
         crowded.room.take_dropped()
 
     assert order == [*range(11, 21), *range(1, 11), *range(21, 31)]
+
+
+def post(store, numbers, outcome=None):
+    """Keep sends, with an outcome or without."""
+    store.begin()
+    for n in numbers:
+        store.sends.add(make_send(f"{n}", request=bytes(SIZE)))
+        if outcome is not None:
+            close(store.sends, f"{n}", outcome, NOW_MS)
+    store.commit()
+
+
+@pytest.mark.usefixtures("time")
+def test_sends_go_between_dead_letters_and_what_the_absent_hold(store):
+    """First those that went well, then the dead ones; without an outcome none goes."""
+    post(store, range(10), UNKNOWN)
+    post(store, range(10, 13))
+    crowded = Crowded(store, 40)
+    crowded.consumer("absent", settled=range(1, 21))
+    crowded.bury(range(1, 21))
+    order, dropped = [], []
+    for pages in range(5, 80, 5):
+        order += crowded.make(pages * PAGE)[1]
+        sends = crowded.room.take_dropped_sends()
+        dropped += [(sends, len(order))] if sends else []
+        crowded.room.take_dropped()
+
+    assert order == [*range(1, 21), *range(21, 41)]
+    assert dropped == [((10, 10), 20)]
+    assert [send.uuid for send in store.sends.open_after(0, 99)] == ["10", "11", "12"]
+    assert store.sends.counts() == (3, NOW_MS, 0)
+
+
+@pytest.mark.usefixtures("time")
+def test_an_outcome_may_give_way(store):
+    """A full journal takes events again once a send has an outcome."""
+    post(store, range(20))
+    crowded = Crowded(store, 20)
+    crowded.consumer("bot", declared=True)
+    refused = crowded.make()[0]
+    crowded.step()
+    still = crowded.room.is_full
+    store.begin()
+    for n in range(20):
+        close(store.sends, f"{n}", UNKNOWN, NOW_MS)
+    store.commit()
+    crowded.room.reconfigure(crowded.settings)
+    crowded.step()
+
+    assert (refused, still, crowded.room.is_full) == (False, True, False)
+    assert crowded.make() == (True, [])
 
 
 @pytest.mark.usefixtures("time")

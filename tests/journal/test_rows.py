@@ -15,16 +15,28 @@ from feishu_ws.journal.rows import (
     MOST_POSITION,
     Row,
     Table,
+    bury_damaged,
     is_journal_id,
     is_of_shape,
     is_readable,
+    is_sendable,
     keys_of,
     mend,
     recognise,
 )
 from feishu_ws.journal.schema import migrate
+from feishu_ws.journal.sends import row_of
 from feishu_ws.journal.store import _row
-from feishu_ws.model import MAX_PAYLOAD_BYTES, Filter, Form
+from feishu_ws.model import (
+    MAX_ANSWER_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_REQUEST_BYTES,
+    Filter,
+    Form,
+    OutgoingSend,
+    SendKind,
+    SendOutcome,
+)
 
 NOW_MS = 1_774_004_591_415
 FILTER = msgspec.json.encode(Filter(("im.*",)))
@@ -39,10 +51,11 @@ GOOD = {
     Table.ATTEMPT: ("bot", 7, 2, NOW_MS, "why"),
     Table.FACT: ("proven", "yes"),
     Table.LIFE: (4, 0, NOW_MS, b'{"link":0}'),
+    Table.SEND: (5, "u", "oc", b"{}", KEY, NOW_MS, 0, None, None, 0, "", b""),
     Table.SEQUENCE: ("event", 7),
     Table.KEY: (KEY, 3),
 }
-BY_ROWID = {Table.EVENT, Table.SEEN, Table.DEAD, Table.LIFE}
+BY_ROWID = {Table.EVENT, Table.SEEN, Table.DEAD, Table.LIFE, Table.SEND}
 
 
 def as_record(table, row):
@@ -68,7 +81,7 @@ def test_there_is_a_shape_for_every_table(schema):
     names = {name for (name,) in schema.execute("SELECT name FROM sqlite_master WHERE sql > ''")}
     ours = {str(table) for table in GOOD} - {"sqlite_sequence", "sqlite_autoindex_seen_1"}
 
-    assert names - {"dead_by_position", "sqlite_sequence"} == ours
+    assert names - {"dead_by_position", "send_by_close", "sqlite_sequence"} == ours
 
 
 @pytest.mark.parametrize("table", [t for t in GOOD if t != Table.KEY])
@@ -151,6 +164,19 @@ def changed(table, column, value):
         changed(Table.FACT, 1, "x" * 70_000),
         changed(Table.SEQUENCE, 1, -1),
         changed(Table.KEY, 0, b""),
+        changed(Table.SEND, 0, 0),
+        changed(Table.SEND, 1, ""),
+        changed(Table.SEND, 1, "u" * 51),
+        changed(Table.SEND, 2, "a\0b"),
+        changed(Table.SEND, 3, bytes(MAX_REQUEST_BYTES + 1)),
+        changed(Table.SEND, 4, b"short"),
+        changed(Table.SEND, 5, -1),
+        changed(Table.SEND, 6, -1),
+        changed(Table.SEND, 7, 2**60),
+        changed(Table.SEND, 8, 2**60),
+        changed(Table.SEND, 9, 2),
+        changed(Table.SEND, 10, "a\0b"),
+        changed(Table.SEND, 11, bytes(MAX_ANSWER_BYTES + 1)),
     ],
 )
 def test_what_cannot_be_is_no_row(table, row):
@@ -209,6 +235,39 @@ def test_keys_of_an_event():
     assert keys_of(*named, stored.payload) == set(stored.keys)
     assert keys_of(*named, stored.payload[:-9]) > {stored.keys[0]}
     assert keys_of("", "", b"\xff") == set(dedupe_keys(open_envelope(b"\xff"), b"\xff"))
+
+
+# -- sends --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", [None, SendOutcome(SendKind.SENT, b"{}")])
+@pytest.mark.parametrize("first_ms", [None, NOW_MS])
+def test_sends_as_they_are_stored(outcome, first_ms):
+    """With and without attempt and outcome a row is a send, and can be made."""
+    made = OutgoingSend.make("u", "oc", b"{}", NOW_MS)
+    closed_ms = None if outcome is None else NOW_MS
+    row = row_of(
+        msgspec.structs.replace(
+            made, first_attempt_ms=first_ms, outcome=outcome, closed_ms=closed_ms, number=5
+        )
+    )
+
+    assert recognise((None, *row[1:]), 5) == Row(Table.SEND, row)
+    assert is_sendable(row)
+
+
+@pytest.mark.parametrize(("column", "value"), [(1, "v"), (2, "oc_2"), (3, b"[]"), (5, 7)])
+def test_a_send_that_is_damaged(column, value):
+    """One that is not what was asked for is not sent, and becomes a dead letter; it says so once."""
+    row = list(row_of(OutgoingSend.make("u", "oc", b"{}", NOW_MS)))
+    row[0], row[column] = 5, value
+    buried = bury_damaged(Row(Table.SEND, tuple(row)))
+
+    assert not is_sendable(row)
+    assert is_sendable(buried.values)
+    assert buried.values[:8] == tuple(row[:8])
+    assert buried.values[8:] == (row[5], 1, SendKind.DAMAGED, b"")
+    assert recognise((None, *buried.values[1:]), 5) == buried
 
 
 # -- facts --------------------------------------------------------------------------------

@@ -11,10 +11,13 @@ from journal import wreck
 from journal.wreck import NAME, PAGE, SETTINGS, Damage
 
 from feishu_ws.journal.contract import CONSUMERS_LOST
-from feishu_ws.journal.findings import LOG_GAP
+from feishu_ws.journal.findings import LOG_GAP, Trust
 from feishu_ws.journal.image import Image
 from feishu_ws.journal.pages import parse_cell
-from feishu_ws.journal.salvage import NothingFoundError, salvage
+from feishu_ws.journal.rebuild import Rebuild
+from feishu_ws.journal.rows import Row, Table
+from feishu_ws.journal.salvage import NothingFoundError, _Search, salvage
+from feishu_ws.journal.sends import row_of
 from feishu_ws.journal.tree import Forest, Gap
 from feishu_ws.model import Form
 
@@ -239,6 +242,41 @@ def test_events_behind_a_damaged_frame(crashed, tmp_path):
     assert len(found) > 120
     assert {key for p in found for key in crashed.events[p].keys} <= keys
     assert told.last > crashed.last
+
+
+def test_sends_behind_a_damaged_frame(crashed, tmp_path):
+    """An attempt or outcome behind the log's damage counts, since a send only goes forward."""
+    damage = Damage("-wal", 150_000, b"\xff" * 100)
+    wrecked = Wrecked(crashed, tmp_path, damage)
+    (tmp_path / "left").mkdir()
+    wreck._committed(crashed, wrecked.path.parent, tmp_path / "left")
+    query = "SELECT uuid, attempts, kind FROM send ORDER BY id"
+    with contextlib.closing(sqlite3.connect(tmp_path / "left" / NAME)) as db:
+        before = db.execute(query).fetchall()
+    told = wrecked.salvage()
+    final = [
+        (send.uuid, send.attempts, send.outcome.kind if send.outcome else "")
+        for send in crashed.sends.values()
+    ]
+
+    assert told.sends == len(final)
+    assert wrecked.rows(query) == final != before
+
+
+def test_removed_sends_stay_removed(closed, tmp_path):
+    """Where all of the table was read, another image of a send is an old one."""
+    wrecked = Wrecked(closed, tmp_path)
+    send = next(iter(closed.sends.values()))
+    row = Row(Table.SEND, row_of(msgspec.structs.replace(send, uuid="removed", number=999)))
+    taken = []
+    with Image(wrecked.path) as image, Rebuild(wrecked.target) as new:
+        for is_whole in (True, False):
+            search = _Search(image, new, lambda *_: None)
+            search._findings.whole |= {Table.SEND} if is_whole else set()
+            search._take_all([row], Trust.LIKELY)
+            taken.append(new.count(Table.SEND))
+
+    assert taken == [0, 1]
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 5000, bytes(9000)])

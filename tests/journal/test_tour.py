@@ -12,7 +12,7 @@ from feishu_ws.journal.file import explain
 from feishu_ws.journal.tour import TOURS, DamageError, step
 from feishu_ws.model import Attempt
 
-EVENTS, SEEN, INDEX, DEAD = TOURS
+EVENTS, SEEN, INDEX, DEAD, SENDS = TOURS
 LETTERS = 1200
 
 

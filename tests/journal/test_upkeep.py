@@ -5,12 +5,14 @@ import sqlite3
 import pytest
 from journal.contract import NOW_MS, make_event
 from journal.filling import HOUR_MS, fill, left
+from journal.sends_contract import SENT, make_send
 
 from feishu_ws.clock import ManualClock
 from feishu_ws.journal import room, upkeep
-from feishu_ws.journal.contract import JournalSettings
+from feishu_ws.journal.contract import OUTCOME_HOURS, JournalSettings
 from feishu_ws.journal.ledger import ConsumerState, Ledger
 from feishu_ws.journal.retention import STEP_BYTES, STEP_ROWS
+from feishu_ws.journal.sends import close
 from feishu_ws.journal.upkeep import (
     COMPACT_MIN_PAGES,
     COMPACT_STEP_PAGES,
@@ -82,7 +84,7 @@ def test_old_events_nobody_holds_go(store, kept):
     found.run()
 
     assert left(store) == [3, 5, 8, 11, 12, 13, 14, 15]
-    assert found.upkeep.take_pruned() == (7, 10)
+    assert found.upkeep.take_pruned() == (7, 10, 0)
     assert found.upkeep.take_pruned() is None
 
 
@@ -148,7 +150,7 @@ def test_keys_expire(store, kept):
 
     assert len(store.keys_after(0, 1_000_000)) == 10
     assert store.known_keys([event.keys[0] for event in young]) == {e.keys[0] for e in young}
-    assert found.upkeep.take_pruned() == (0, 3 * STEP_ROWS)
+    assert found.upkeep.take_pruned() == (0, 3 * STEP_ROWS, 0)
 
 
 def test_a_key_from_the_future_does_not_stop_expiry(store, kept):
@@ -399,3 +401,55 @@ def test_events_keep_their_keys(store, kept):
 
     assert left(store) == []
     assert store.known_keys(event.keys) == set(event.keys) == set(make_event(1).keys)
+
+
+# -- outgoing sends -----------------------------------------------------------------------
+
+
+def post(store, count, *, made_ms, outcome=SENT):
+    """Keep sends with an outcome."""
+    store.begin()
+    for n in range(count):
+        store.sends.add(make_send(f"{n}", made_ms=made_ms))
+        close(store.sends, f"{n}", outcome, made_ms)
+    store.commit()
+
+
+def test_old_outcomes_go(store, kept):
+    """In steps of bounded size; what they were is told with the round."""
+    post(store, 2 * STEP_ROWS + 1, made_ms=NOW_MS - OUTCOME_HOURS * HOUR_MS - 1)
+    found = kept()
+    found.run()
+
+    assert store.sends.closed(1) == []
+    assert found.upkeep.take_pruned() == (0, 0, 2 * STEP_ROWS + 1)
+
+
+def test_a_doubt_in_the_middle_of_a_round(store, kept):
+    """Outcomes stay from the moment the clock cannot be believed, and go when it can again."""
+    post(store, 10, made_ms=NOW_MS - OUTCOME_HOURS * HOUR_MS - 1)
+    found = kept()
+    while found.upkeep._key_scan is not None or not found.upkeep._is_in_sends:
+        found.upkeep.step()
+    found.upkeep.trust_clock(trusted=False)
+    found.run()
+    doubted = len(store.sends.closed(100))
+    found.upkeep.trust_clock(trusted=True)
+    found.upkeep.reconfigure(SETTINGS)
+    found.run()
+
+    assert (doubted, store.sends.closed(100)) == (10, [])
+
+
+def test_a_send_of_the_future(store, kept, clock):
+    """While the clock is behind the newest send nothing expires by age."""
+    fill(store, 5, at_ms=NOW_MS - 3 * HOUR_MS)
+    post(store, 1, made_ms=NOW_MS + 1)
+    found = kept()
+    found.run()
+    before = left(store)
+    clock.advance(1)
+    found.upkeep.reconfigure(SETTINGS)
+    found.run()
+
+    assert (len(before), left(store)) == (5, [])

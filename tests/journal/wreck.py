@@ -24,7 +24,7 @@ from feishu_ws.events.keys import dedupe_keys
 from feishu_ws.happenings import JournalSalvaged
 from feishu_ws.journal.contract import CONSUMERS_LOST, JournalSettings
 from feishu_ws.journal.schema import NoJournalError
-from feishu_ws.model import Attempt, Event, Filter, Verdict
+from feishu_ws.model import Attempt, Event, Filter, OutgoingSend, SendOutcome, Verdict
 
 PAGE = 4096
 DAY_S = 86_400
@@ -34,6 +34,8 @@ MARK = re.compile(rb"<(\d{6})>")
 LARGE = (9_000, 40_000, 100_000, 17_000, 5_000)  # bytes; they leave no short last page
 LEAVES_FREE = 5  # so much larger are the events that go: what comes after does not need it all
 NAME = "journal.db"
+SENDS = 60
+GOES_FIRST = 20  # sends that are removed before the others are made
 
 
 def payload(n, size=300):
@@ -69,6 +71,7 @@ class Whole:
         keys: Of the events, and when they were seen, as the file says.
         cursors: By consumer.
         settled: Positions each consumer has settled.
+        sends: By uuid, as they were in the end.
         roots: Where in the file each table begins.
     """
 
@@ -78,6 +81,7 @@ class Whole:
     keys: dict = field(default_factory=dict)
     cursors: dict = field(default_factory=dict)
     settled: dict = field(default_factory=dict)
+    sends: dict = field(default_factory=dict)
     facts: dict = field(default_factory=dict)
     roots: dict = field(default_factory=dict)
     wall_ms: int = 0
@@ -103,11 +107,21 @@ async def build(directory, count=240, removed=60, *, with_log=True):
     half = removed + (count - removed) // 2
     await _store(whole, opened, range(removed + 1, half + 1), clock)
     await _consume(opened.journal, removed)
+    await _post(opened.journal, range(GOES_FIRST), clock)
+    for n in range(GOES_FIRST):
+        await opened.journal.close_send(uuid(n), DEAD, clock.wall_ms())
+    await opened.journal.drop_sends([uuid(n) for n in range(GOES_FIRST)])
+    await _post(opened.journal, range(GOES_FIRST, SENDS), clock)
     await opened.journal.close(5)
     opened = Opened(directory / NAME, SETTINGS, clock)
     opened.journal._store.checkpoint = lambda: 0  # the log holds all that follows
     await _store(whole, opened, range(half + 1, count + 1), clock)
     await opened.journal.settle("log", [removed + 3, half + 1])
+    for n in range(GOES_FIRST, SENDS, 3):
+        await opened.journal.note_send_attempt(uuid(n), clock.wall_ms())
+    for n in range(GOES_FIRST, SENDS, 4):
+        outcome = SENT if n % 8 else DEAD
+        await opened.journal.close_send(uuid(n), outcome, clock.wall_ms())
     await opened.journal.remember("proven", "yes")
     await _note(whole, opened.journal)
     if with_log:
@@ -147,6 +161,25 @@ async def _note(whole, journal):
         whole.settled[name] = {p for p in whole.events if p <= record.cursor}
         whole.settled[name] |= {p for span in spans for p in span}
     whole.facts = {"journal_id": journal.id, "proven": "yes"}
+    for n in range(GOES_FIRST, SENDS):
+        whole.sends[uuid(n)] = await journal.find_send(uuid(n))
+
+
+SENT = SendOutcome("sent", b'{"message_id":"om_1"}')
+DEAD = SendOutcome("outcome_unknown", is_dead=True)
+DAMAGED = SendOutcome("damaged", is_dead=True)
+
+
+def uuid(n):
+    """Return what names the nth send; it is nowhere else in the file."""
+    return f"send-{n:06}"
+
+
+async def _post(journal, numbers, clock):
+    """Open sends, one in ten of which does not fit on its page."""
+    for n in numbers:
+        request = f"[{uuid(n)}]".encode() * (700 if n % 10 == 0 else 5 + n % 40)
+        await journal.open_send(OutgoingSend.make(uuid(n), "oc_1", request, clock.wall_ms()))
 
 
 def copy(source, target):
@@ -202,12 +235,14 @@ class Left:
     Attributes:
         positions: Of events.
         keys: Dedupe keys.
+        sends: Those that nothing of was touched.
         cursors: Of the consumers, None if their page was touched.
         facts: None if their page was touched.
     """
 
     positions: set
     keys: set
+    sends: set
     cursors: dict | None
     facts: dict | None
 
@@ -224,11 +259,14 @@ def left(whole, directory, damages, scratch):
     log_pages = _committed(whole, directory, scratch)
     data = (scratch / NAME).read_bytes()
     touched = _touched(damages, len(data) // PAGE) - log_pages
-    pages_of, leaf_of = {}, {}
+    pages_of, leaf_of, sends_of = {}, {}, {}
     for number in range(1, len(data) // PAGE + 1):
         page = data[(number - 1) * PAGE : number * PAGE]
         for mark in set(MARK.findall(page)):
             pages_of.setdefault(int(mark), set()).add(number)
+        for name in whole.sends:
+            if name.encode() in page:
+                sends_of.setdefault(name, set()).add(number)
         if page[0] == 13:
             for key in whole.keys:
                 if key in page:
@@ -242,6 +280,7 @@ def left(whole, directory, damages, scratch):
     return Left(
         {p for p in there if not pages_of[p] & touched},
         {key for key, number in leaf_of.items() if number not in touched},
+        {name for name, pages in sends_of.items() if not pages & touched},
         cursors if roots["consumer"] not in touched else None,
         facts if roots["fact"] not in touched else None,
     )
@@ -336,7 +375,7 @@ async def check_start(whole, directory, damages, scratch):
     try:
         opened = open_later(whole, directory)
     except NoJournalError:
-        assert not any((readable, expected.keys, expected.cursors, expected.facts))
+        assert not any((readable, expected.keys, expected.sends, expected.cursors, expected.facts))
         assert contents(directory, NAME) == before
         return None
     told = next(iter(opened.told(JournalSalvaged)), None)
@@ -367,6 +406,23 @@ async def check_left(whole, journal, expected, readable, found):
         assert journal.consumers()[name].cursor >= cursor
     for key, value in (expected.facts or {}).items():
         assert journal.recall(key) == value
+    await check_sends(whole, journal, expected)
+
+
+async def check_sends(whole, journal, expected):
+    """No send that could be read is missing, and none is there that is not what it was."""
+    found = {name: await journal.find_send(name) for name in map(uuid, range(SENDS))}
+    for name in expected.sends:
+        assert found[name] is not None, name
+    for name, send in found.items():
+        if send is not None and send.outcome is None:
+            assert send.asks_for(send.request)
+        if send is not None and name in whole.sends and send.outcome != DAMAGED:
+            was = whole.sends[name]
+            assert (send.digest, send.number) == (was.digest, was.number)
+            assert (send.attempts, send.outcome) in {
+                (was.attempts, was.outcome), (was.attempts, None), (0, None),
+            }  # fmt: skip
 
 
 async def check_salvaged(whole, opened, told, before, found):

@@ -60,7 +60,8 @@ def test_labels_are_few_closed_and_not_reserved(metric: Metric):
         assert label.name not in RESERVED_LABELS
         assert len(set(label.values)) == len(label.values) <= 16
         assert bool(label.values) == (label.source is Values.LISTED)
-        assert (OTHER in label.values) == (label.folds and label.source is Values.LISTED)
+        folds = label.folds or label.is_sparse
+        assert (OTHER in label.values) == (folds and label.source is Values.LISTED)
         assert label.folds <= (label.name in FOLDED.values)
         assert not {"total", "all", "sum"} & set(label.values)
 

@@ -110,6 +110,15 @@ def test_a_salvage_is_shown_for_a_day(watch):
     assert Fault.JOURNAL_CORRUPT not in {f.fault for f in watch.active(SALVAGE_S + 1)}
 
 
+def test_a_salvage_says_what_became_of_the_events(watch):
+    """It was mended already: what is carried over, what is lost and where the old file lies."""
+    watch.observe(SALVAGED, 0)
+    [told] = watch.active(5)
+    assert told.title.endswith("5 events carried over, 2 lost")
+    assert "/kept" in told.hint
+    assert "restart" not in told.hint
+
+
 @pytest.mark.parametrize("ends", ["connected", "forgotten"])
 def test_what_an_absent_consumer_lost_is_shown_until_it_is_there_or_gone(watch, ends):
     """It lasts however long, beside its other faults; nobody else's coming ends it."""

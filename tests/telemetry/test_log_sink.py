@@ -11,8 +11,8 @@ import pytest
 from feishu_ws import happenings as h
 from feishu_ws.clock import ManualClock
 from feishu_ws.faults import CATALOGUE, Fault, Remedy
-from feishu_ws.telemetry.log_sink import LEVEL_OF, REPEAT_S, LogSink, name_of
-from feishu_ws.telemetry.logs import LEVELS, Logs
+from feishu_ws.telemetry.log_sink import LEVEL_OF, REPEAT_S, SETTLED_S, LogSink, name_of
+from feishu_ws.telemetry.logs import LEVELS, Logs, timestamp
 
 KINDS = [
     each
@@ -114,6 +114,26 @@ def test_the_remedy_sets_how_loud_a_link_fault_is(sink, fault):
     }
     expected = loud[CATALOGUE[fault].remedy]
     assert [line["level"] for line in sink.taken()] == [expected, expected]
+
+
+@pytest.mark.parametrize(
+    ("happening", "level", "fault"),
+    [
+        (h.FrameUnusable(0, "protobuf"), "warning", Fault.FRAME_UNUSABLE),
+        (h.PayloadRefused(0, "too_large", 5_000_000), "error", Fault.PAYLOAD_REFUSED),
+        (
+            h.PayloadRefused(0, "fragment_range", 7, Fault.FRAME_UNUSABLE),
+            "warning",
+            Fault.FRAME_UNUSABLE,
+        ),
+    ],
+)
+def test_what_came_over_a_link(sink, happening, level, fault):
+    """A payload that is refused is an error; a frame's odd numbers are a warning, with a fault."""
+    sink.observe(happening)
+    [line] = sink.taken()
+    assert (line["level"], line["fault"]) == (level, fault)
+    assert (line["reason"], line["hint"]) == (happening.reason, CATALOGUE[fault].hint)
 
 
 def test_repeats_are_counted_not_written(sink):
@@ -219,6 +239,21 @@ PAIRS = [
 ]
 
 
+def test_each_replacement_is_told_beside_the_fresh_link(sink):
+    """A link that is rotated often has as many lines that it is live as that it was replaced."""
+    for _ in range(20):
+        sink.observe(h.LinkLive(0, 1, 0.1, "wss://example.invalid/"))
+        sink.observe(h.LinkReplaced(0, Fault.ROTATED, 1.0, 1000, 0))
+        sink.clock.advance(1)
+    sink.sink.flush()
+    lines = sink.taken()
+    told = {"link.live": 0, "link.replaced": 0}
+    for line in lines:
+        told[line["event"]] += line.get("repeated", 1)
+    assert told == {"link.live": 20, "link.replaced": 20}
+    assert len(lines) == 2 * (6 + 1)
+
+
 @pytest.mark.parametrize(("off", "on"), PAIRS, ids=lambda each: type(each).__name__)
 def test_what_comes_and_goes_is_told_every_time(sink, off, on):
     """Off, on, off, on within seconds are four lines: none of them is a repeat."""
@@ -292,3 +327,93 @@ def test_a_refused_client_is_told_in_words(sink, reason):
     sink.observe(h.ClientRefused(reason, 1000))
     [line] = sink.taken()
     assert len(line["detail"]) > 20
+
+
+@pytest.mark.parametrize(
+    ("happening", "fault"),
+    [
+        (h.ConfigRejected(("app.id: nothing",)), Fault.RELOAD_INVALID),
+        (h.ClientRefused("uid", 1000), Fault.CLIENT_REFUSED),
+        (h.FleetResized(1, 2), Fault.CONNECTION_LIMIT),
+        (h.FrameUnusable(0, "protobuf"), Fault.FRAME_UNUSABLE),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_what_goes_wrong_has_its_word_and_its_hint(sink, happening, fault):
+    """The word is that of `status`, `doctor` and the README."""
+    sink.observe(happening)
+    [line] = sink.taken()
+    assert (line["fault"], line["hint"]) == (fault, CATALOGUE[fault].hint)
+
+
+def test_a_client_is_refused_with_advice_that_fits(sink):
+    """Only a user that is not named is to be named."""
+    sink.observe(h.ClientRefused("slow", 1000), h.ClientRefused("uid", 1000))
+    slow, uid = sink.taken()
+    assert "allow_users" not in slow["hint"]
+    assert "allow_users" in uid["hint"]
+
+
+def test_a_fleet_that_is_whole_again_is_no_warning(sink):
+    """There is nothing to do, and nothing to look up."""
+    sink.observe(h.FleetResized(2, 2))
+    [line] = sink.taken()
+    assert line["level"] == "info"
+    assert not {"fault", "hint"} & set(line)
+
+
+def test_a_salvage_says_how_many_events_are_lost(sink):
+    """Also where the spans are many, and where none is lost."""
+    told = h.JournalSalvaged(
+        Fault.JOURNAL_CORRUPT, "why", "/kept", 5, 6, (), 0, 1, ((2, 3), (7, 7)), 9
+    )
+    sink.observe(told, dataclasses.replace(told, lost=()))
+    assert [line["lost_events"] for line in sink.taken()] == [3, 0]
+
+
+def test_what_was_kept_back_says_when_it_happened(sink):
+    """The line's own time is that of writing; also a single one says that it was held."""
+    sink.observe(failed(failures=1))
+    sink.clock.advance(10)
+    sink.observe(failed(failures=2))
+    happened = timestamp(sink.clock.wall_ms())
+    sink.clock.advance(REPEAT_S)
+    sink.sink.sweep()
+    first, late = sink.taken()
+    assert "at" not in first
+    assert (late["at"], late["repeated"], late["failures"]) == (happened, 1, 2)
+    assert late["ts"] != happened
+
+
+LIVE = h.LinkLive(1, 1, 0.1, "wss://example.invalid/")
+
+
+def flap(sink):
+    """Turn a link to and fro until the log keeps it back."""
+    for _ in range(6):
+        sink.observe(lost(1), LIVE)
+        sink.clock.advance(0.1)
+    sink.taken()
+
+
+def test_how_a_link_is_for_good_is_not_kept_back(sink):
+    """Once it no longer turns, its state is told at the next sweep, not at the end of 30 s."""
+    flap(sink)
+    sink.observe(lost(1))
+    happened = timestamp(sink.clock.wall_ms())
+    sink.clock.advance(SETTLED_S)
+    sink.sink.sweep()
+    sink.sink.sweep()
+    [line] = sink.taken()
+    assert (line["event"], line["at"]) == ("link.lost", happened)
+
+
+def test_a_loss_with_a_long_wait_is_told_at_once(sink):
+    """It is known that the link stays lost for a while."""
+    flap(sink)
+    sink.observe(h.LinkLost(1, Fault.CLOSED_BY_FEISHU, "1001", 1.7, retry_in_s=21.9))
+    [line] = sink.taken()
+    assert (line["event"], line["retry_in_s"]) == ("link.lost", 21.9)
+    sink.clock.advance(REPEAT_S)
+    sink.sink.sweep()
+    assert sink.taken() == []

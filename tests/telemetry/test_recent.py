@@ -4,7 +4,7 @@ import pytest
 
 from feishu_ws import happenings as h
 from feishu_ws.clock import ManualClock
-from feishu_ws.faults import Fault
+from feishu_ws.faults import CATALOGUE, Fault
 from feishu_ws.model import LinkLife, Tried
 from feishu_ws.telemetry.facts import Loss
 from feishu_ws.telemetry.recent import KEPT, RecentLosses
@@ -101,3 +101,21 @@ def test_what_was_before_a_restart_is_shown(recent):
     ]
     assert recent.losses()[2] == Loss(1000, 0, Fault.CONNECTION_LOST, 12.5, "reset by peer")
     assert recent.losses()[0].link == 1
+
+
+def test_what_was_before_a_restart_says_what_was_seen(recent):
+    """The first attempt's own words where they were kept, else where it failed and Feishu's code."""
+    dns = Tried(Fault.DNS_FAILED, "dns", None, 7, 2000, 9000)
+    busy = Tried(Fault.FEISHU_BUSY, "discovery", 1, 1, 9500, 9500)
+    recent.resume(
+        [
+            LinkLife(0, 1000, Fault.DNS_FAILED, None, "h: no such name", tried=(dns, busy)),
+            LinkLife(1, 1500, Fault.CONNECTION_LOST, 12.5, "reset", tried=(dns,)),
+        ]
+    )
+    assert {loss.detail for loss in recent.losses()} == {
+        "h: no such name",
+        f"{CATALOGUE[Fault.FEISHU_BUSY].title}: code 1, in phase discovery",
+        f"{CATALOGUE[Fault.DNS_FAILED].title}: in phase dns",
+        "reset",
+    }

@@ -32,6 +32,8 @@ json_like = st.recursive(
         f"sent bearer {PLANTED} twice",
         f"access-key = {PLANTED}",
         f"TICKET={PLANTED}&x=1",
+        f"app.secret={PLANTED}",
+        f'{{"lookalike.secret": "{PLANTED}"}}',
     ],
 )
 def test_secrets_in_text_are_blotted_out(text):
@@ -49,6 +51,8 @@ def test_secrets_in_text_are_blotted_out(text):
         "a secret handshake",
         "unix:/run/feishu-ws/events.sock",
         "文本 ✓",
+        "app.secret: a secret in a file that others may read, expected mode 0600",
+        "lookalike.secret: blanks or control characters, expected one line",
     ],
 )
 def test_ordinary_text_stays(text):

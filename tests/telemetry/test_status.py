@@ -5,7 +5,7 @@ import dataclasses
 import msgspec
 from telemetry import samples
 
-from feishu_ws.faults import Fault
+from feishu_ws.faults import CATALOGUE, Fault
 from feishu_ws.telemetry.facts import (
     ActiveFault,
     Concern,
@@ -69,6 +69,51 @@ def test_faults_that_are_not_visible_yet_are_not_shown():
     """A brief loss makes no noise."""
     young = ActiveFault(Fault.CONNECTION_LOST, Concern.LINK, "0", 0.5)
     assert status_object(samples.facts(faults=(young,)))["faults"] == []
+
+
+def test_a_storm_is_told():
+    """Whether links wait for the storm breaker is a fact of its own, beside their faults."""
+    assert status_object(samples.facts())["storm"] is False
+    assert status_object(samples.facts(is_storm=True))["storm"] is True
+
+
+def test_a_fault_may_know_better_than_the_catalogue():
+    """What a fault says of itself is told, also where it is the one to look at."""
+    salvaged = ActiveFault(
+        Fault.JOURNAL_CORRUPT, Concern.DAEMON, "salvage", 9, "5 carried over", "see /kept"
+    )
+    status = status_object(samples.facts(faults=(salvaged,)))
+    assert (status["faults"][0]["title"], status["faults"][0]["hint"]) == (
+        "5 carried over",
+        "see /kept",
+    )
+    assert (status["fault"], status["hint"]) == ("journal_corrupt", "see /kept")
+
+
+def test_a_full_disk_says_what_it_has_cost():
+    """How many events were refused, and that they are not lost; nothing where none was."""
+    full = ActiveFault(Fault.DISK_FULL, Concern.JOURNAL, "", 9)
+    facts = samples.facts(faults=(full,))
+    plain = CATALOGUE[Fault.DISK_FULL].title
+    assert status_object(facts)["faults"][0]["title"] == plain
+    facts.tally.events_refused[Fault.DISK_FULL] += 17
+    status = msgspec.json.decode(msgspec.json.encode(status_object(facts)))
+    assert status["refused"] == {"disk_full": 17}
+    assert status["faults"][0]["title"] == (
+        f"{plain}; 17 events were refused for it since the start, Feishu sends them again"
+    )
+
+
+def test_whom_it_asks_and_what_waits_for_a_restart():
+    """Doctor goes the daemon's way; a reload that needs a restart is not forgotten."""
+    facts = samples.facts(
+        domain="https://open.larksuite.com",
+        proxy="http://p:3128",
+        needs_restart=("socket.path",),
+    )
+    status = status_object(facts)
+    assert (status["domain"], status["proxy"]) == (facts.domain, facts.proxy)
+    assert status["needs_restart"] == ["socket.path"]
 
 
 def test_never_is_zero():

@@ -55,6 +55,12 @@ def test_a_fault_comes_with_its_hint():
     assert "disk_full: free space" in text
 
 
+def test_a_storm_is_told():
+    """Links that wait for the storm breaker are told apart from links that just wait."""
+    assert "2 of 2 links live (reconnect storm), " in page(is_storm=True)
+    assert "storm" not in page()
+
+
 def test_it_asks_nobody_for_anything():
     """No script, image, font, frame or form: the page is one request."""
     tags = Tags(page())

@@ -35,10 +35,17 @@ def config_table():
 
 def fault_table():
     """Every fault."""
-    rows = ["| fault | what happened | the daemon | you | exit |", "|---|---|---|---|---|"]
+    rows = [
+        "| fault | what happened | the daemon | shown | you | exit |",
+        "|---|---|---|---|---|---|",
+    ]
     for fault, spec in FAULTS.items():
-        code = int(spec.exit_code) if spec.remedy == "abort" or spec.exit_code == 77 else ""
-        rows.append(f"| `{fault}` | {spec.title} | {spec.remedy} | {spec.hint} | {code} |")
+        shown = f"after {spec.visible_after_s:g} s" if spec.visible_after_s else "at once"
+        never_ends = spec.remedy == "note" and spec.exit_code == 69
+        code = "" if never_ends else int(spec.exit_code)
+        rows.append(
+            f"| `{fault}` | {spec.title} | {spec.remedy} | {shown} | {spec.hint} | {code} |"
+        )
     return "\n".join(rows)
 
 

@@ -8,12 +8,20 @@ import uvloop
 from upstream.fake import FakeFeishu
 
 from feishu_ws.clock import SystemClock
+from feishu_ws.happenings import ignore
 from feishu_ws.secret import Secret
 from feishu_ws.tally import Tally
 from feishu_ws.upstream.fleet import Fleet
 from feishu_ws.upstream.settings import Credentials, UpstreamSettings
 
-ON_BOTH_LOOPS = {"test_connection", "test_opening", "test_fleet", "test_socks", "test_tunnel"}
+ON_BOTH_LOOPS = {
+    "test_channel",
+    "test_connection",
+    "test_opening",
+    "test_fleet",
+    "test_socks",
+    "test_tunnel",
+}
 
 
 def pytest_asyncio_loop_factories(config, item):
@@ -30,6 +38,7 @@ class Record:
         self.all = []
         self._changed = asyncio.Event()
         self._running = None
+        self.told = ignore
 
     def watch(self, running):
         """End a wait when the fleet dies instead of letting it time out."""
@@ -38,6 +47,7 @@ class Record:
 
     def __call__(self, happening):
         self.all.append(happening)
+        self.told(happening)
         self._changed.set()
 
     def of(self, kind):

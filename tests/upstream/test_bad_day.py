@@ -7,7 +7,9 @@ live again within its bound whenever the world stays well.
 
 import asyncio
 import bisect
+import gc
 import heapq
+import weakref
 from random import Random
 
 import pytest
@@ -73,6 +75,7 @@ class Link:
         self.close_code = None
         self.is_mass_close = False
         self.is_suspect = False
+        self.is_acknowledged = False
         self.unconfirmed = 0
         self.last_inbound_s = world.clock.monotonic()
         self.probed = 0
@@ -116,6 +119,7 @@ class World:
         self.clock = Clock()
         self.seen = []
         self.open = set()
+        self.in_memory = weakref.WeakSet()
         self.reached_at = []
         self.mood = None
         self.limit = 99
@@ -143,6 +147,7 @@ class World:
         attempt.discovered(Endpoint("wss://x/"))
         link = Link(self)
         self.open.add(link)
+        self.in_memory.add(link)
         return link
 
     def mishap(self):
@@ -208,11 +213,11 @@ def slow_housekeeping(monkeypatch):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("connections", [1, 2, 5])
 async def test_a_bad_day(seed, connections):
-    """However bad the day: within the token budget, and whole again whenever the world is well."""
+    """However bad the day: within the token budget, whole when the world is well, no leak."""
     rng = Random(f"{seed}/{connections}")
     world = World(rng, connections=connections, rotate_after_s=rng.choice([0.0, 3600.0, 7200.0]))
     began_s = world.clock.monotonic()
-    healed = 0
+    healed, tasks = 0, set()
     while world.clock.monotonic() - began_s < DAY_S:
         for _ in range(rng.randrange(1, 40)):
             world.mishap()
@@ -221,10 +226,17 @@ async def test_a_bad_day(seed, connections):
         await world.run_for(world.bound_s())
         assert world.fleet.live == connections, world.fleet.facts()
         healed += 1
-        await world.run_for(rng.choice([0.0, 30.0, 600.0, 3600.0]))
+        calm_s = rng.choice([0.0, 30.0, 600.0, 3600.0])
+        await world.run_for(calm_s)
+        if calm_s:
+            tasks.add(len(asyncio.all_tasks()))
+    gc.collect()
+    in_memory = len(world.in_memory)
     await stop(world)
 
     assert healed >= 10
+    assert len(tasks) == 1  # after a whole day as many as in its first hour
+    assert in_memory == connections
     assert_within_budget(world)
     assert_every_life_ends_once(world)
 

@@ -20,6 +20,7 @@ from feishu_ws.happenings import (
     ServerTimingsChanged,
 )
 from feishu_ws.upstream import connection as c
+from feishu_ws.upstream import supervisor
 from feishu_ws.upstream.connection import explain, is_mass_close
 from feishu_ws.wire.frame import BIZ_RT, encode_ping, encode_pong
 from feishu_ws.wire.pbbp2_pb2 import Frame
@@ -341,7 +342,7 @@ async def test_silent_peer(harness, feishu):
 
 async def test_suspect_link_is_replaced(harness):
     """Before a silent link is dropped a fresh one is live; nothing is told as lost."""
-    session = await harness.open(keepalive_interval_s=0.2, keepalive_timeout_s=5)
+    session = await harness.open(keepalive_interval_s=0.2, keepalive_timeout_s=1)
     await harness.record.wait(LinkLive)
     session.freeze()
     replaced = await harness.record.wait(LinkReplaced)
@@ -366,6 +367,20 @@ async def test_what_a_replaced_link_owes(harness):
     harness.answers[0](200, None)
     await session.confirm()
     assert (await harness.record.wait(LinkReplaced)).fault is Fault.ROTATED
+
+
+async def test_what_a_replaced_link_owes_for_too_long(harness, monkeypatch):
+    """A replaced link whose answers do not come is closed when Feishu's deadline is over."""
+    monkeypatch.setattr(supervisor, "RETIRE_S", 0.2)
+    harness.answer_with = None
+    session = await harness.open(rotate_after_s=0.3)
+    await session.send(data_frame(b"x"))
+    await harness.record.wait(LinkLive, 2)
+    began = time.monotonic()
+    replaced = await harness.record.wait(LinkReplaced)
+    assert 0.15 < time.monotonic() - began < 2
+    assert replaced.unconfirmed == 1
+    await session.ws.wait_closed()
 
 
 async def test_rotation(harness):
@@ -398,6 +413,9 @@ async def test_stop_while_a_link_is_replaced(harness):
     began = time.monotonic()
     await harness.fleet.stop(0.2)
     assert time.monotonic() - began < 2
+    ends = [each.fault for each in harness.record.all if type(each) in {LinkLost, LinkReplaced}]
+    assert sorted(ends) == sorted([Fault.LOCAL_STOP] + [Fault.ROTATED] * (len(ends) - 1))
+    assert len(ends) == len(harness.record.of(LinkLive))
     await harness.running
 
 

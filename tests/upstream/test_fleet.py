@@ -1,12 +1,16 @@
 """Several links together, over real sockets."""
 
 import asyncio
+import gc
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from support import eventually
 from upstream.fake import answer, code, data_frame
+from websockets.protocol import State
 
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import (
@@ -18,11 +22,14 @@ from feishu_ws.happenings import (
     LinkReplaced,
     NetworkChanged,
     PayloadRefused,
+    StormBegan,
+    StormEnded,
 )
 from feishu_ws.secret import Secret
 from feishu_ws.upstream import backoff, fleet, netwatch
 from feishu_ws.upstream.attempt import Phase
 from feishu_ws.upstream.backoff import Ending
+from feishu_ws.upstream.connection import Connection
 from feishu_ws.upstream.fleet import LimitQueue, RefusalCount
 from feishu_ws.upstream.resolver import Resolver
 from feishu_ws.upstream.settings import Credentials
@@ -104,6 +111,27 @@ async def test_the_fleet_grows_back(harness, feishu, monkeypatch):
     assert (await harness.record.wait(FleetResized, 2)).links == 3
 
 
+async def test_rotation_leaves_no_gap(harness, feishu):
+    """While two links are rotated without end there are always two, on both sides."""
+    counts = []
+
+    def count(_):
+        counts.append(
+            (harness.fleet.live, sum(each.ws.state is State.OPEN for each in feishu.sessions))
+        )
+
+    harness.start(connections=2, rotate_after_s=0.15)
+    await harness.record.wait(LinkLive, 2)
+    harness.record.told = count
+    await harness.record.wait(LinkReplaced, 10)
+    assert {live for live, _ in counts} == {2}
+    assert min(sessions for _, sessions in counts) >= 2
+    assert {each.link for each in harness.record.of(LinkReplaced)} == {0, 1}
+    assert harness.record.of(LinkLost) == []
+    retiring = len(harness.record.of(LinkLive)) - 2 - len(harness.record.of(LinkReplaced))
+    assert 0 <= retiring <= 1
+
+
 async def test_one_suspect_link_makes_the_others_prove_themselves(harness, feishu):
     """A link that falls silent makes the others ping at once, and they live on."""
     harness.start(connections=2, keepalive_interval_s=60, keepalive_timeout_s=2)
@@ -175,12 +203,82 @@ async def test_incomplete_parts_expire(harness, monkeypatch):
     assert harness.tally.fragments_pending == 0
 
 
+# -- what is left behind ----------------------------------------------------------------------
+
+
+ROUNDS = 100
+WARM_UP = 10
+
+
+def held():
+    """Return what this process holds: descriptors, threads, tasks, and links in memory."""
+    gc.collect()
+    links = sum(isinstance(each, Connection) for each in gc.get_objects())
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    return descriptors, threading.active_count(), len(asyncio.all_tasks()), links
+
+
+async def test_nothing_is_left_behind(harness, feishu):
+    """After hundreds of links that were lost, refused, given up or replaced all is as before."""
+    record = harness.record
+    feishu.config = feishu.pong = {"ReconnectInterval": 0, "ReconnectNonce": 0}
+
+    def has_settled():
+        ends = len(record.of(LinkLost)) + len(record.of(LinkReplaced))
+        return harness.fleet.live == 2 and len(record.of(LinkLive)) == ends + 2
+
+    harness.start(connections=2, backoff_base_s=0.01, backoff_max_s=0.01, storm_tokens=1000)
+    await record.wait(LinkLive, 2)
+    for count in range(ROUNDS):
+        session = feishu.sessions[-1]
+        match count % 5:
+            case 0:
+                session.reset()
+            case 1:
+                await session.ws.close(1001)
+            case 2:
+                feishu.refusals = [(503, {}), (200, {"Handshake-Status": "500"})]
+                session.reset()
+            case 3:
+                feishu.script = [answer(500), code(1), answer(body=b"?")]
+                session.reset()
+            case 4:
+                session.freeze()
+                harness.fleet.probe(0.02)
+        await record.wait(LinkLive, count + 3)
+        await eventually(has_settled)
+        session.ws.transport.abort()  # a frozen one does not see that the other side is gone
+        del feishu.sessions[:-2]
+        if count == WARM_UP:
+            await asyncio.sleep(0.05)
+            before = held()
+    await eventually(lambda: held() == before)
+    assert len(record.of(LinkFailed)) >= 2 * ROUNDS / 5
+
+
+# -- storms -----------------------------------------------------------------------------------
+
+
+async def test_a_storm_is_told_and_ends(harness, feishu):
+    """When the last attempt is used up it is a storm; it ends when there are attempts again."""
+    feishu.script = [code(1)] * 3
+    harness.start(storm_tokens=3, storm_refill_s=0.3, backoff_base_s=0.01, backoff_max_s=0.01)
+    await harness.record.wait(StormBegan)
+    assert harness.fleet.is_storm
+    assert (await harness.record.wait(LinkFailed, 3)).retry_in_s > 0.1
+    assert len(feishu.requests) == 3
+    await harness.record.wait(LinkLive)
+    await harness.record.wait(StormEnded)
+    assert not harness.fleet.is_storm
+
+
 # -- credentials --------------------------------------------------------------------------
 
 
 @pytest.fixture
 def short_holds(monkeypatch):
     monkeypatch.setattr(backoff, "HOLD_FIRST_S", 0.01)
+    monkeypatch.setattr(fleet, "EXIT_AFTER_S", 0.01)
 
 
 async def test_wrong_credentials_end_the_daemon(harness, feishu, short_holds):
@@ -242,8 +340,25 @@ def refusal(number, phase=Phase.DISCOVERY):
 def test_only_discovery_decides():
     """The same code in the handshake is no reason to exit."""
     count = RefusalCount(proven=False)
-    assert all(count.will_wait(refusal(1000040345, Phase.HANDSHAKE)) for _ in range(5))
-    found = [count.will_wait(refusal(1000040345)) for _ in range(3)]
+    times = (0, 15, 45)
+    assert all(count.will_wait(refusal(1000040345, Phase.HANDSHAKE), at) for at in times)
+    assert [count.will_wait(refusal(1000040345), at) for at in times] == [True, True, False]
+
+
+def test_tries_that_come_sooner_do_not_decide():
+    """A network that comes and goes makes tries come at once; the daemon goes on for 45 s."""
+    count = RefusalCount(proven=False)
+    times = (0, 1, 2, 17, 43, 45)
+    found = [count.will_wait(refusal(1000040346), at) for at in times]
+    assert found == [True, True, True, True, True, False]
+
+
+def test_other_credentials_are_tried_as_often():
+    """Refusals of credentials that were replaced say nothing of those in their place."""
+    count = RefusalCount(proven=False)
+    assert [count.will_wait(refusal(1000040345), at) for at in (0, 15)] == [True, True]
+    count.restart()
+    found = [count.will_wait(refusal(1000040345), at) for at in (45, 60, 90)]
     assert found == [True, True, False]
 
 

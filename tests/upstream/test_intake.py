@@ -1,9 +1,11 @@
 """Any bytes at all are taken without harm, and nothing is said too often."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from upstream.fake import data_frame
 
+from feishu_ws.faults import Fault
 from feishu_ws.happenings import FrameUnusable, PayloadRefused
 from feishu_ws.tally import Tally
 from feishu_ws.upstream.intake import Intake
@@ -70,6 +72,23 @@ def test_anything(messages):
     assert tally.frames_received["pong"] == len(receiver.pongs) == tally.pongs_received
     reasons = [(type(each), each.reason) for each in receiver.seen]
     assert len(reasons) == len(set(reasons))
+
+
+@pytest.mark.parametrize(
+    ("frame", "fault"),
+    [
+        (data_frame(b"x", total=65), Fault.PAYLOAD_REFUSED),
+        (data_frame(bytes(4 * 2**20 + 1)), Fault.PAYLOAD_REFUSED),
+        (data_frame(b"x", seq=2, total=2), Fault.FRAME_UNUSABLE),
+        (data_frame(b"x", total=2, drop=("message_id",)), Fault.FRAME_UNUSABLE),
+    ],
+)
+def test_what_is_wrong_with_it(frame, fault):
+    """A refused payload is told apart from a frame whose numbers cannot be used."""
+    receiver = Receiver()
+    receiver.intake.take(frame.SerializeToString(), 0.0)
+    assert [each.fault for each in receiver.seen] == [fault]
+    assert receiver.answers == [500]
 
 
 def test_said_once_a_second():

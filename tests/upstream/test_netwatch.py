@@ -10,6 +10,7 @@ from feishu_ws.upstream.netwatch import (
     ASLEEP_S,
     DEBOUNCE_S,
     POLL_S,
+    PROBE_TIMEOUT_S,
     AddressWatch,
     SleepWatch,
     own_addresses,
@@ -26,6 +27,11 @@ def looks(*seen):
 def test_own_addresses_are_addresses():
     """Whatever routes this machine has, the answer is a set of addresses."""
     assert all(ipaddress.ip_address(each) for each in own_addresses())
+
+
+def test_noticed_as_promised():
+    """A link from an address that is gone is given up within 5 s of the change."""
+    assert POLL_S + DEBOUNCE_S + PROBE_TIMEOUT_S <= 5
 
 
 @pytest.mark.parametrize(

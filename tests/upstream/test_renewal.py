@@ -8,13 +8,22 @@ import pytest
 from feishu_ws.clock import ManualClock
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import LinkDialed, LinkWarned
-from feishu_ws.upstream.renewal import AGAIN_S, SPARE_TOKENS, TURN_S, Renewal
+from feishu_ws.upstream.renewal import (
+    AGAIN_S,
+    LAST_MOMENT_S,
+    SOON_S,
+    SPARE_DRAIN_S,
+    SPARE_TOKENS,
+    TURN_S,
+    Renewal,
+)
 from feishu_ws.upstream.settings import UpstreamSettings
 from feishu_ws.upstream.storm import StormBreaker, TokenBucket
 
 
 class Link:
     is_suspect = False
+    is_acknowledged = False
 
     def watch(self, on_suspect):
         self.tell = on_suspect
@@ -22,6 +31,16 @@ class Link:
     def doubt(self):
         self.is_suspect = True
         self.tell()
+
+
+class Fresh:
+    """A link that was opened to replace another, and how often it was closed."""
+
+    closed = 0
+
+    async def drain(self, deadline_s):
+        assert deadline_s == SPARE_DRAIN_S
+        self.closed += 1
 
 
 class World:
@@ -34,6 +53,7 @@ class World:
         self.suspects = []
         self.dialed_at = []
         self.link = Link()
+        self.fresh = Fresh()
         self.bucket = TokenBucket(tokens, 1e9, self.clock.monotonic())
         renewal = Renewal(
             0,
@@ -45,6 +65,7 @@ class World:
             self.clock,
             Random(1),
         )
+        self.renewal = renewal
         self.task = asyncio.create_task(renewal.successor(self.link))
 
     def suspected(self, index):
@@ -61,7 +82,7 @@ class World:
         self.dialed_at.append(self.clock.monotonic() - 1000)
         if self.plan:
             raise self.plan.pop(0)
-        return "fresh"
+        return self.fresh
 
     async def wait(self, seconds, step=0.5):
         end = self.clock.monotonic() + seconds
@@ -101,17 +122,94 @@ async def test_healthy_link_is_left_alone(worlds):
 
 
 async def test_suspect(worlds):
-    """Doubt brings a successor at once, which took a token and the fleet's turn."""
+    """Doubt opens a successor at once, which took a token and the fleet's turn."""
     world = worlds()
     await world.settle()
     world.link.doubt()
     await world.settle()
-    link, attempt, fault = world.task.result()
-    assert (link, fault) == ("fresh", Fault.LINK_SUSPECT)
-    assert attempt.link == 0
     assert (world.turns, world.bucket.tokens(world.clock.monotonic())) == (0, 19)
     assert world.seen == [LinkDialed(0, 1)]
     assert world.suspects == [0]
+    assert not world.task.done()
+    await world.wait(LAST_MOMENT_S)
+    link, attempt, fault = world.task.result()
+    assert (link, attempt.link, fault) == (world.fresh, 0, Fault.LINK_SUSPECT)
+    assert world.fresh.closed == 0
+    assert world.renewal.take_spare() is None
+
+
+async def test_answer_in_the_last_moment(worlds):
+    """A link that answers when its successor is live already is left alone; that one is closed."""
+    world = worlds()
+    await world.settle()
+    world.link.doubt()
+    await world.wait(LAST_MOMENT_S - 0.1, step=0.1)
+    assert world.fresh.closed == 0
+    world.link.is_suspect = False
+    await world.wait(0.2, step=0.1)
+    assert not world.task.done()
+    assert world.fresh.closed == 1
+    assert [type(each) for each in world.seen] == [LinkDialed, LinkWarned]
+    assert world.renewal.take_spare() is None
+    world.link.doubt()
+    await world.wait(LAST_MOMENT_S)
+    assert world.task.done()
+
+
+async def test_both_while_the_answer_may_be_on_its_way(worlds):
+    """Where TCP has taken the ping both links are kept until the old one has answered, or not."""
+    world = worlds()
+    await world.settle()
+    world.link.is_acknowledged = True
+    world.link.doubt()
+    await world.wait(10)
+    assert (world.task.done(), world.fresh.closed) == (False, 0)
+    world.link.is_acknowledged = False
+    await world.wait(LAST_MOMENT_S)
+    assert world.task.result()[0] is world.fresh
+
+
+async def test_a_spare_is_handed_over(worlds):
+    """When the old link ends first its successor takes over at once and is not closed."""
+    world = worlds()
+    await world.settle()
+    assert world.renewal.take_spare() is None
+    world.link.doubt()
+    await world.settle()
+    link, _, fault = world.renewal.take_spare()
+    assert (link, fault) == (world.fresh, Fault.LINK_SUSPECT)
+    world.task.cancel()
+    await world.settle()
+    assert world.fresh.closed == 0
+
+
+async def test_a_spare_does_not_leak(worlds):
+    """A successor that nobody took is closed when the search for it ends."""
+    world = worlds()
+    await world.settle()
+    world.link.doubt()
+    await world.settle()
+    world.task.cancel()
+    await world.settle()
+    assert world.task.cancelled()
+    assert world.fresh.closed == 1
+
+
+async def test_suspect_in_an_outage(worlds):
+    """While a suspect link's successor reaches nobody it is tried again and again."""
+    world = worlds(DOWN, DOWN)
+    await world.settle()
+    world.link.doubt()
+    await world.wait(2 * SOON_S + LAST_MOMENT_S)
+    assert world.task.result()[0] is world.fresh
+    assert world.dialed_at == [0, SOON_S, 2 * SOON_S]
+
+
+async def test_old_age_in_an_outage(worlds):
+    """The renewal of a link that is well waits ten minutes, whatever was wrong."""
+    world = worlds(DOWN, rotate_after_s=100)
+    await world.wait(101 + 2 * SOON_S)
+    assert len(world.dialed_at) == 1
 
 
 async def test_old_age(worlds):

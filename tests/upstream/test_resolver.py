@@ -167,6 +167,15 @@ async def test_aiohttp_form(lookup):
     await resolver.close()
 
 
+async def test_a_failure_names_what_does_not_resolve(lookup):
+    """Which of several names it was is in the words; the number is kept."""
+    lookup.result = socket.gaierror(-2, "Name or service not known")
+    words = pytest.raises(OSError, match=r"gw\.example: Name or service not known")
+    with words as caught, r.naming("gw.example"):
+        await r.Resolver(lookup).addresses("gw.example", 443)
+    assert caught.value.errno == -2
+
+
 def test_exit_is_not_delayed():
     """A process whose resolver hangs ends at once all the same."""
     program = (

@@ -7,7 +7,14 @@ import pytest
 
 from feishu_ws.clock import ManualClock
 from feishu_ws.faults import Fault, FeishuWsError
-from feishu_ws.happenings import LinkDialed, LinkFailed, LinkLive, LinkLost, StormBegan
+from feishu_ws.happenings import (
+    LinkDialed,
+    LinkFailed,
+    LinkLive,
+    LinkLost,
+    LinkReplaced,
+    StormBegan,
+)
 from feishu_ws.upstream.attempt import Phase
 from feishu_ws.upstream.settings import UpstreamSettings
 from feishu_ws.upstream.storm import StormBreaker, TokenBucket
@@ -25,6 +32,7 @@ class Link:
         self.close_code = None
         self.is_mass_close = False
         self.is_suspect = False
+        self.is_acknowledged = False
         self.unconfirmed = 0
         self.last_inbound_s = clock.monotonic()
         self.probed = []
@@ -358,3 +366,37 @@ async def test_no_wait_keeps_the_dead(worlds):
     gc.collect()
     assert world.supervisor.state is LinkState.BACKOFF
     assert dead() is None
+
+
+async def test_a_spare_takes_over_from_a_link_that_ends(worlds):
+    """A suspect link that ends while its successor waits is replaced, and nothing is lost."""
+    world = worlds()
+    await world.settle()
+    world.links[0].is_suspect = world.links[0].is_acknowledged = True
+    world.links[0].on_suspect()
+    await world.wait(5)
+    assert len(world.links) == 2
+    assert world.supervisor.facts().lives == 1
+    world.links[0].end(Fault.PONG_OVERDUE)
+    await world.settle()
+    assert world.supervisor.is_live
+    assert world.supervisor.facts().lives == 2
+    assert [each.fault for each in world.of(LinkReplaced)] == [Fault.LINK_SUSPECT]
+    assert (world.of(LinkLost), world.of(LinkFailed)) == ([], [])
+    await world.wait(100)
+    assert len(world.links) == 2
+
+
+async def test_a_spare_is_closed_by_a_stop(worlds):
+    """A stop closes a successor that still waits, and the life that ended is told once."""
+    world = worlds()
+    await world.settle()
+    world.links[0].is_suspect = world.links[0].is_acknowledged = True
+    world.links[0].on_suspect()
+    await world.settle()
+    await world.supervisor.drain(1)
+    await world.settle()
+    assert world.task.done()
+    assert [each._end.done() for each in world.links] == [True, True]
+    assert [each.fault for each in world.of(LinkLost)] == [Fault.LOCAL_STOP]
+    assert world.of(LinkReplaced) == []

@@ -111,6 +111,7 @@ def test_foreign_host(url, domain, warned):
         (1000040351, Fault.FEISHU_BUSY),
         (77, Fault.REFUSED_UNKNOWN),
         (-1, Fault.REFUSED_UNKNOWN),
+        (2**63 - 1, Fault.REFUSED_UNKNOWN),
     ],
 )
 def test_codes(code, expected):
@@ -137,6 +138,8 @@ def test_codes(code, expected):
         b'{"code":"0"}',
         b'{"code":true}',
         b'{"code":0.0}',
+        b'{"code":9223372036854775808}',
+        b'{"code":%s}' % (b"9" * 4000),
         b'{"code":0}',
         b'{"code":0,"data":null}',
         b'{"code":0,"data":[]}',
@@ -160,11 +163,30 @@ def test_malformed(content):
     assert "f00d" not in seen.detail
 
 
-@pytest.mark.parametrize("status", [201, 302, 400, 403, 404, 500, 502, 503])
+@pytest.mark.parametrize("status", [201, 400, 401, 403, 500, 502, 503])
 def test_http_errors(status):
-    """Another HTTP status is retried, whatever the body says."""
+    """Another HTTP status is retried, whatever the body says; what it says is repeated."""
     seen = fault(status, body(code=1000040346))
     assert (seen.fault, seen.code) == (Fault.DISCOVERY_FAILED, status)
+    assert seen.detail == (
+        f'discovery was answered with HTTP {status}, code 1000040346 "ok", expected 200'
+    )
+    assert fault(status, b"<html>").detail.endswith(f"with HTTP {status}, expected 200")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 404, 405, 511])
+def test_somebody_else_answers(status):
+    """A redirect, a path that is not there and a portal's login are no answers of Feishu's."""
+    seen = fault(status, b"", {"Location": "http://login.example/?url=s3cret"})
+    assert (seen.fault, seen.code) == (Fault.DISCOVERY_MALFORMED, status)
+    assert "login.example" not in seen.detail
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 503])
+def test_rate_limit_in_the_body(status):
+    """A rate limit is known by its code, whatever the HTTP status, and its wait is read."""
+    seen = fault(status, body(code=99991400), {"x-ogw-ratelimit-reset": "52"})
+    assert (seen.fault, seen.code, seen.retry_after_s) == (Fault.RATE_LIMITED, status, 52)
 
 
 @pytest.mark.parametrize(
@@ -219,8 +241,14 @@ def test_retry_after(headers, seconds):
         (
             403,
             {"Handshake-Status": "514", "Handshake-Autherrcode": "9"},
-            Fault.HANDSHAKE_REFUSED,
+            Fault.REFUSED_UNKNOWN,
             9,
+        ),
+        (
+            403,
+            {"Handshake-Status": "514", "Handshake-Autherrcode": "0"},
+            Fault.HANDSHAKE_REFUSED,
+            514,
         ),
         (514, {"Handshake-Status": "514"}, Fault.HANDSHAKE_REFUSED, 514),
         (
@@ -241,6 +269,30 @@ def test_handshake_refusals(status, headers, expected, code):
     seen = parse_handshake_refusal(status, headers)
     assert (seen.fault, seen.code) == (expected, code)
     assert seen.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "said"),
+    [
+        (403, {"Handshake-Status": "403"}, "refused with Handshake-Status 403, without a code"),
+        (
+            200,
+            {"Handshake-Status": "514", "Handshake-Msg": "no\n", "Handshake-Autherrcode": "9"},
+            'refused with Handshake-Status 514 "no?", code 9',
+        ),
+        (502, {}, "answered with HTTP 502"),
+        (
+            403,
+            {"Handshake-Status": "soon", "Handshake-Msg": "no", "Handshake-Autherrcode": "9"},
+            'answered with HTTP 403 "no", code 9',
+        ),
+    ],
+)
+def test_words_of_a_refused_upgrade(status, headers, said):
+    """A refusal is told in words that can be read aloud, with all that Feishu said."""
+    assert parse_handshake_refusal(status, headers).detail == (
+        f"the upgrade was {said}, expected HTTP 101"
+    )
 
 
 @given(

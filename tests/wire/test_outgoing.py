@@ -104,10 +104,21 @@ def test_api_bytes():
     assert request.headers == ()
 
 
+def test_api_bytes_of_a_type():
+    """A form says what it is."""
+    form = "multipart/form-data; boundary=b"
+    request = api(method="POST", path="/open-apis/x", body_base64="AAEC", content_type=form)
+    assert request.headers == (("Content-Type", form),)
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
         ({"method": "TRACE"}, "method"),
+        ({"body": {}, "content_type": "text/plain"}, "content_type"),
+        ({"content_type": "text/plain"}, "content_type"),
+        ({"body_base64": "", "content_type": "text/plain\r\nHost: x"}, "content_type"),
+        ({"body_base64": "", "content_type": "text"}, "content_type"),
         ({"method": "get"}, "method"),
         ({"body": {}, "body_base64": ""}, "body_base64"),
         ({"body_base64": "*"}, "body_base64"),

@@ -22,15 +22,25 @@ def judge(status: Status) -> Finding:
     facts = {"consumers": len(consumers), "connected": here, "dead_letters": dead}
     troubles = list(_troubles(consumers, status.get("now_ms", 0)))
     if troubles:
-        more = f" (and {len(troubles) - SHOWN} more)" if len(troubles) > SHOWN else ""
-        return warn(f"{seen}: {'; '.join(troubles[:SHOWN])}{more}", Fault.CONSUMER_BEHIND, **facts)
+        return _judge_troubles(troubles, seen, facts)
     if dead:
         hint = "feishu-ws dead list; mend the consumer, then feishu-ws dead retry"
         return warn(f"{seen}; {dead} dead letters", Fault.CONSUMER_POISONED, hint, **facts)
     if not consumers:
         return _judge_none(facts)
     waiting = sum(each.get("pending", 0) for each in consumers)
-    return ok(f"{seen}, {waiting} events wait", **facts)
+    return ok(f"{seen}, {_waits(waiting)}", **facts)
+
+
+def _judge_troubles(
+    troubles: Sequence[tuple[str, int]], seen: str, facts: Mapping[str, Any]
+) -> Finding:
+    """Return what is wrong with some: each in words, and how many events wait for it."""
+    more = f" (and {len(troubles) - SHOWN} more)" if len(troubles) > SHOWN else ""
+    told = f"{seen}: {'; '.join(words for words, _ in troubles[:SHOWN])}{more}"
+    if any(pending for _, pending in troubles):
+        return warn(told, Fault.CONSUMER_BEHIND, **facts)
+    return warn(told, hint="start it, or take it out of delivery.consumers", **facts)
 
 
 def _judge_none(facts: Mapping[str, Any]) -> Finding:
@@ -38,13 +48,16 @@ def _judge_none(facts: Mapping[str, Any]) -> Finding:
     return warn(seen, hint="start a consumer, or look on with feishu-ws tail", **facts)
 
 
-def _troubles(consumers: Sequence[Status], now_ms: int) -> Iterator[str]:
+def _troubles(consumers: Sequence[Status], now_ms: int) -> Iterator[tuple[str, int]]:
     for each in consumers:
         name, pending = each.get("name"), each.get("pending", 0)
-        oldest_ms = each.get("oldest_pending_ms") or now_ms
-        late_s = (now_ms - oldest_ms) / 1000
-        waits = f"{pending} events wait" + (f", the oldest {age(late_s)}" if late_s >= 1 else "")
+        late_s = (now_ms - (each.get("oldest_pending_ms") or now_ms)) / 1000
+        waits = _waits(pending) + (f", the oldest {age(late_s)}" if late_s >= 1 else "")
         if not each.get("connected") and (each.get("declared") or pending):
-            yield f"{name} is away, {waits}"
+            yield f"{name} is away, {waits}", pending
         elif late_s > LATE_S:
-            yield f"{name} is behind, {waits}"
+            yield f"{name} is behind, {waits}", pending
+
+
+def _waits(pending: int) -> str:
+    return {0: "nothing waits", 1: "1 event waits"}.get(pending, f"{pending} events wait")

@@ -15,11 +15,22 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from feishu_ws import rooms
-from feishu_ws.cli.examine import clock, consumers, discovery, journal, link, ports, sockets, token
-from feishu_ws.cli.examine.configured import ADDRESS, IDENTITY, TRUST, Configured
+from feishu_ws.cli.examine import (
+    clock,
+    consumers,
+    daemon,
+    discovery,
+    journal,
+    link,
+    ports,
+    sockets,
+    token,
+)
+from feishu_ws.cli.examine.configured import ADDRESS, IDENTITY, TRUST, Configured, beside
 from feishu_ws.cli.examine.configured import judge as judge_config
 from feishu_ws.cli.examine.finding import Finding, Result, State, Step, skip
 from feishu_ws.cli.examine.neighbours import find_neighbours
+from feishu_ws.cli.examine.owners import command_of
 from feishu_ws.cli.examine.passage import Passage
 from feishu_ws.cli.examine.place import place_of
 from feishu_ws.cli.examine.way import Began, Way, timed, what_failed
@@ -33,6 +44,7 @@ T = TypeVar("T")
 Consent = Callable[[], bool]
 """Whether a link of our own may be opened; asked only where one could be."""
 
+LISTEN: Final = "telemetry.listen"
 NEEDS: Final = {
     Step.DNS: ADDRESS,
     Step.TCP: ADDRESS,
@@ -41,7 +53,7 @@ NEEDS: Final = {
     Step.DISCOVERY: IDENTITY,
     Step.JOURNAL: frozenset({"journal.path"}),
     Step.SOCKET: frozenset({"socket.path"}),
-    Step.HTTP: frozenset({"telemetry.listen"}),
+    Step.HTTP: frozenset({LISTEN}),
 }
 """The keys that a step goes by."""
 
@@ -67,14 +79,11 @@ class Course:
         began: Began,
         consent: Consent,
     ) -> None:
-        self._configured = configured
         self._socket = socket
         self._env = env
         self._began = began
         self._consent = consent
-        self._settings = configured.settings
-        self._upstream = rooms.upstream(self._settings)
-        self._credentials = rooms.credentials(self._settings)
+        self._go_by(configured)
         self._resolver = Resolver()
         self._trust = Trust(self._upstream.ca_file)
         self._called = sockets.Called(socket)
@@ -91,8 +100,14 @@ class Course:
             yield on_the_way[step]
         self._began(Step.LINK)
         yield await timed(Step.LINK, self._link(on_the_way[Step.DISCOVERY].finding))
-        for step in (Step.JOURNAL, Step.SOCKET, Step.HTTP, Step.CONSUMERS):
+        for step in (Step.JOURNAL, Step.SOCKET, Step.DAEMON, Step.HTTP, Step.CONSUMERS):
             yield local[step]
+
+    def _go_by(self, configured: Configured) -> None:
+        self._configured = configured
+        self._settings = configured.settings
+        self._upstream = rooms.upstream(self._settings)
+        self._credentials = rooms.credentials(self._settings)
 
     # -- this machine -------------------------------------------------------------------
 
@@ -102,11 +117,14 @@ class Course:
             Step.CONFIG: self._config,
             Step.JOURNAL: self._journal,
             Step.SOCKET: self._listening,
+            Step.DAEMON: self._daemon,
             Step.HTTP: self._http,
             Step.CONSUMERS: self._consumers,
         }
         self._began(Step.SOCKET)
         asked_s = await self._call()
+        if self._called.status is not None:
+            self._go_by(beside(self._configured, self._called.status))
         results = {}
         for step, look in looks.items():
             self._began(step)
@@ -140,16 +158,22 @@ class Course:
                 return
 
     async def _config(self) -> Finding:
-        status = self._called.status
-        app_id = str(status.get("app_id", "")) if status else ""
-        return judge_config(self._configured, is_daemon_there=status is not None, app_id=app_id)
+        status = self._called.status or {}
+        return judge_config(
+            self._configured,
+            is_daemon_there=self._called.status is not None,
+            app_id=str(status.get("app_id", "")),
+            domain=str(status.get("domain", "")),
+        )
 
     async def _journal(self) -> Finding:
         obstacle = self._obstacle(Step.JOURNAL)
         path = Path(self._settings.journal.path)
         if self._called.status is not None:
             known = "" if obstacle or self._configured.is_blank else str(path)
-            return journal.judge_running(self._called.status, known)
+            return self._unless_changed(
+                "journal.path", journal.judge_running(self._called.status, known)
+            )
         if obstacle:
             return skip(obstacle)
         try:
@@ -175,8 +199,25 @@ class Course:
             return skip(why)
         listen = self._settings.telemetry.listen
         if self._called.status is not None:
-            return await ports.try_to_reach(listen)
-        return ports.try_to_bind(listen)
+            is_told = LISTEN not in self._configured.unset
+            found = await ports.try_to_reach(listen, is_told=is_told)
+            return self._unless_changed(LISTEN, found)
+        known = {command_of(self._called.pid)} if self._called.pid else set()
+        if self._looked is not None and self._looked.owner is not None:
+            known.add(self._looked.owner)
+        return ports.try_to_bind(listen, known)
+
+    def _unless_changed(self, key: str, finding: Finding) -> Finding:
+        """Return a finding with what to do where a key was changed since the daemon started."""
+        waiting = (self._called.status or {}).get("needs_restart") or ()
+        if key not in waiting or finding.state is not State.WARN or finding.fault is not None:
+            return finding
+        return replace(finding, hint=f"{daemon.RESTART}: {key} was changed since it started")
+
+    async def _daemon(self) -> Finding:
+        if self._called.status is None:
+            return skip("no daemon told of itself")
+        return daemon.judge(self._called.status)
 
     async def _consumers(self) -> Finding:
         if self._called.status is None:

@@ -30,6 +30,7 @@ class Step(StrEnum):
     LINK = "link"
     JOURNAL = "journal"
     SOCKET = "socket"
+    DAEMON = "daemon"
     HTTP = "http"
     CONSUMERS = "consumers"
 

@@ -19,7 +19,7 @@ from feishu_ws.cli.examine.finding import Finding, fail, ok, warn
 from feishu_ws.cli.examine.owners import command_of, user_of
 from feishu_ws.cli.render import size
 from feishu_ws.faults import Fault
-from feishu_ws.journal.schema import VERSION
+from feishu_ws.journal.schema import VERSION, NoJournalError
 
 DEADLINE_S: Final = 4.0  # a disk that takes longer is past the 2.8 s a commit may take
 SLOW_S: Final = 0.5
@@ -29,6 +29,9 @@ PROBE_BYTES: Final = 65_536
 LOCK_SUFFIX: Final = ".lock"
 BESIDE: Final = ("-wal", "-shm")  # Source: sqlite.org/wal.html
 LOCKS: Final = Path("/proc/locks")
+UNLESS_DAMAGED: Final = (
+    f"{NoJournalError.hint}; of a damaged journal a start carries over what can be read"
+)
 
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER_BYTES: Final = 100
@@ -80,16 +83,25 @@ def judge_running(status: Mapping[str, Any], configured_path: str) -> Finding:
     facts = {"path": path, "last": last, "size_bytes": used, "free_bytes": free}
     fault = next((each for each in Fault if each == journal.get("fault")), None)
     if fault is not None:
-        return fail(fault, seen, **facts)
+        return fail(fault, seen + _cost(status, fault), **facts)
     if limit and used > NEARLY * limit:
         hint = "get the consumers going again, or raise journal.max_bytes"
         return warn(seen, Fault.JOURNAL_FULL, hint, **facts)
-    if free < min(SCARCE_BYTES, max(limit - used, 0)):
-        return warn(seen, Fault.DISK_FULL, **facts)
+    least = min(SCARCE_BYTES, max(limit - used, 0))
+    if free < least:
+        return warn(f"{seen}; less than {size(least)} is free", Fault.DISK_FULL, **facts)
     if configured_path and path and Path(configured_path) != Path(path):
         other = f"{seen}; this configuration says {configured_path}"
         return warn(other, hint="name that daemon's configuration with --config", **facts)
     return ok(seen, **facts)
+
+
+def _cost(status: Mapping[str, Any], fault: Fault) -> str:
+    """Return how many events the daemon had to refuse for a fault, "" if none."""
+    refused = (status.get("refused") or {}).get(fault, 0)
+    if not refused:
+        return ""
+    return f"; {refused} refused for it since the start, Feishu sends them again"
 
 
 # -- of a stopped one -----------------------------------------------------------------------
@@ -156,14 +168,34 @@ def _is_dir(path: Path) -> bool:
 def _look_above(path: Path) -> Looked:
     """Look whether the missing directories could be made."""
     ancestor = next(each for each in path.parents if each.exists())
-    error = None
-    if not ancestor.is_dir():
-        error = OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(ancestor))
-    elif os.statvfs(ancestor).f_flag & os.ST_RDONLY:
-        error = OSError(errno.EROFS, os.strerror(errno.EROFS), str(ancestor))
-    elif not os.access(ancestor, os.W_OK | os.X_OK):
-        error = OSError(errno.EACCES, os.strerror(errno.EACCES), str(ancestor))
-    return Looked(path, error=error, free_bytes=_free(ancestor), ancestor=ancestor)
+    free = _free(ancestor)
+    return Looked(path, error=_forbids(ancestor), free_bytes=free, ancestor=ancestor)
+
+
+def _forbids(place: Path) -> OSError | None:
+    """Return why nothing can be made in a directory, None if something can."""
+    number = 0
+    if not place.is_dir():
+        number = errno.ENOTDIR
+    elif os.statvfs(place).f_flag & os.ST_RDONLY:
+        number = errno.EROFS
+    elif not os.access(place, os.W_OK | os.X_OK):
+        number = errno.EACCES
+    return OSError(number, os.strerror(number), str(place)) if number else None
+
+
+def obstacle(path: Path) -> str:
+    """Return why this user could not keep a journal there, "" if it could; writes nothing."""
+    try:
+        error = _forbids(next(each for each in path.parents if each.exists()))
+        if error is None and path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            error = OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    except OSError as exc:
+        error = exc
+    if error is None:
+        return ""
+    words = (error.strerror or str(error)).lower()
+    return f"{words} for {user_of(os.geteuid())} at {error.filename or path}"
 
 
 def _look_at(path: Path) -> Looked:
@@ -244,7 +276,7 @@ def judge(looked: Looked) -> Finding:
         return ok(f"{path}: not there yet, {looked.ancestor} lets it be made, {free}", **facts)
     if not looked.is_database:
         seen = f"{path} is no SQLite database, expected one or nothing"
-        return fail(Fault.JOURNAL_CORRUPT, seen, **facts)
+        return fail(Fault.JOURNAL_CORRUPT, seen, UNLESS_DAMAGED, **facts)
     if (looked.version or 0) > VERSION:
         seen = f"{path} has schema version {looked.version}, this feishu-ws knows up to {VERSION}"
         return fail(Fault.JOURNAL_VERSION, seen, **facts)
@@ -263,7 +295,8 @@ def _judge_room(looked: Looked, free: str, facts: dict[str, Any]) -> Finding:
     if looked.synced_s > SLOW_S:
         return warn(seen, Fault.JOURNAL_SLOW, **facts)
     if looked.free_bytes < SCARCE_BYTES:
-        return warn(seen, Fault.DISK_FULL, **facts)
+        scarce = f"{seen}; less than {size(SCARCE_BYTES)} is free"
+        return warn(scarce, Fault.DISK_FULL, **facts)
     return ok(seen, **facts)
 
 

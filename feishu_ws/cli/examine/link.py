@@ -69,8 +69,9 @@ def _judge_losses(status: Status, seen: str, facts: Mapping[str, Any]) -> Findin
     since_ms = status.get("now_ms", 0) - HOUR_MS
     lost: Counter[Fault] = Counter()
     for loss in status.get("losses", ()):
-        fault = _fault(loss.get("fault"))
-        if fault and fault not in ORDERLY and loss.get("at_ms", 0) > since_ms:
+        fault, was_live = _fault(loss.get("fault")), loss.get("lived_s") is not None
+        is_loss = was_live and fault not in ORDERLY  # else an attempt: the links are live by now
+        if fault and is_loss and loss.get("at_ms", 0) > since_ms:
             lost[fault] += loss.get("times") or 1
     if lost.total() < MANY_LOSSES:
         return ok(seen, **facts)
@@ -84,7 +85,8 @@ def _words(link: Status, now_ms: int) -> str:
     if last_ms := link.get("last_frame_ms"):
         said += f", last frame {age((now_ms - last_ms) / 1000)} ago"
     if link.get("fault"):
-        said += f", {link['fault']} {link.get('failures', 0)} times"
+        failures = link.get("failures") or 0
+        said += f", {link['fault']}" + (f" {failures} times" if failures > 1 else "")
     if (retry_ms := link.get("retry_at_ms") or 0) > now_ms:
         said += f", again in {age((retry_ms - now_ms) / 1000)}"
     return said

@@ -3,10 +3,11 @@
 import asyncio
 import errno
 import socket
+from collections.abc import Collection
 from contextlib import closing
 from typing import Final
 
-from feishu_ws.cli.examine.finding import Finding, fail, ok, warn
+from feishu_ws.cli.examine.finding import Finding, fail, ok, skip, warn
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.telemetry.listen import Listen, parse_listen
 from feishu_ws.telemetry.port_owner import port_owner
@@ -15,10 +16,14 @@ DEADLINE_S: Final = 2.0
 OFF: Final = "telemetry.listen is off"
 
 
-def try_to_bind(listen: str) -> Finding:
+def try_to_bind(listen: str, daemons: Collection[str] = ()) -> Finding:
     """Return whether a daemon could listen; a Unix socket is left for the daemon to make.
 
     The port is bound and not listened on, so that a daemon that starts meanwhile gets it.
+
+    Args:
+        listen: `telemetry.listen`.
+        daemons: Processes that are the daemon, as `command_of` has them, or may be.
     """
     if not listen:
         return ok(OFF)
@@ -32,11 +37,16 @@ def try_to_bind(listen: str) -> Finding:
     if error is None:
         return ok(f"{listen} is free", listen=listen)
     if error.errno == errno.EADDRINUSE:
-        owner = port_owner(where.port) or "another process"
-        return fail(Fault.PORT_IN_USE, f"{listen} is taken by {owner}", listen=listen)
+        return _judge_taken(listen, port_owner(where.port) or "another process", daemons)
     words = (error.strerror or str(error)).lower()
     hint = "mend telemetry.listen"
     return fail(Fault.CONFIG_INVALID, f"{listen}: {words}", hint, listen=listen)
+
+
+def _judge_taken(listen: str, owner: str, daemons: Collection[str]) -> Finding:
+    if owner in daemons:
+        return skip(f"{listen} is taken by {owner}, the daemon itself: see socket")
+    return fail(Fault.PORT_IN_USE, f"{listen} is taken by {owner}", listen=listen)
 
 
 def _bind(where: Listen) -> OSError | None:
@@ -51,8 +61,13 @@ def _bind(where: Listen) -> OSError | None:
     return None
 
 
-async def try_to_reach(listen: str) -> Finding:
-    """Return whether somebody listens where this configuration says the daemon does."""
+async def try_to_reach(listen: str, *, is_told: bool = True) -> Finding:
+    """Return whether somebody listens where this configuration says the daemon does.
+
+    Args:
+        listen: `telemetry.listen`.
+        is_told: Whether somebody set that, rather than that it is the default.
+    """
     if not listen:
         return ok(OFF)
     where = parse_listen(listen)
@@ -65,6 +80,8 @@ async def try_to_reach(listen: str) -> Finding:
             )
             _, writer = await opening
     except OSError:
+        if not is_told:
+            return skip(f"nobody answers on {listen}, the default; the daemon's may be elsewhere")
         seen = f"nobody answers on {listen}, where this configuration has the daemon's telemetry"
         return warn(seen, hint="name the daemon's own configuration with --config")
     with closing(writer):

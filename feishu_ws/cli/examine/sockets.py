@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import os
-import socket
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +10,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from feishu_ws.cli.examine.finding import Finding, fail, ok, warn
-from feishu_ws.cli.examine.owners import command_of, group_of, user_of
+from feishu_ws.cli.examine.owners import (
+    command_of,
+    group_of,
+    is_feishu_ws,
+    listener_of,
+    user_of,
+)
+from feishu_ws.cli.reach import DIED, HANGS
 from feishu_ws.cli.render import age
 from feishu_ws.client import Code, Disconnected, NotAllowed, RpcError, ask
-from feishu_ws.downstream.peers import peer_of
 from feishu_ws.faults import Fault
 
 DEADLINE_S: Final = 3.0  # a daemon answers in milliseconds
-KNOCK_S: Final = 0.2  # a listener accepts at once, unless its backlog is full
+ROOT: Final = "root"
 INIT: Final = 1  # listens in a daemon's name, with socket activation
 
 
@@ -55,7 +60,7 @@ class Called:
 async def call(path: str) -> Called:
     """Ask whoever listens at `path` for its status."""
     mode, owner = _who_owns(path)
-    pid = _listener(path)
+    pid = listener_of(path)
     status: object = None
     error: Exception | None = None
     try:
@@ -75,17 +80,6 @@ def _who_owns(path: str) -> tuple[int | None, str]:
     except OSError:
         return None, ""
     return found.st_mode, f"{user_of(found.st_uid)}:{group_of(found.st_gid)}"
-
-
-def _listener(path: str) -> int:
-    """Return the process that listens, 0 if none does or it is not to be seen."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(KNOCK_S)
-        try:
-            probe.connect(path)
-            return peer_of(probe)[0]
-        except OSError:
-            return 0
 
 
 # -- judging --------------------------------------------------------------------------------
@@ -122,10 +116,13 @@ def judge(called: Called, *, is_journal_held: bool) -> Finding:
 
 
 def _judge_denied(called: Called) -> Finding:
+    """Return what to do where the socket's permissions refuse us; nobody is to join root's group."""
     me = user_of(os.geteuid())
     seen = f"{_place(called)} does not let {me} connect"
     group = called.owner.partition(":")[2]
-    hint = f"run it as root, or let {me} join the group: usermod -aG {group or 'GROUP'} {me}"
+    has_group = bool(called.mode and called.mode & stat.S_IWGRP) and group != ROOT
+    join = f"let {me} join the group: usermod -aG {group} {me}"
+    hint = f"run it as root (sudo), or {join}" if has_group else NotAllowed.hint
     return fail(Fault.CLIENT_REFUSED, seen, hint, path=called.path)
 
 
@@ -133,9 +130,8 @@ def _judge_silent(called: Called, *, is_journal_held: bool) -> Finding:
     who = command_of(called.pid)
     said = "gave no answer" if called.error is None else "gave no status"
     seen = f"{who} listens on {called.path} and {said}, expected feishu-ws"
-    if is_journal_held:
-        hint = "see that daemon's log; it hangs, restart it"
-        return fail(Fault.DAEMON_UNREACHABLE, seen, hint, pid=called.pid)
+    if is_journal_held or is_feishu_ws(called.pid):
+        return fail(Fault.DAEMON_UNREACHABLE, seen, HANGS, pid=called.pid)
     return fail(Fault.SOCKET_IN_USE, seen, pid=called.pid)
 
 
@@ -148,6 +144,8 @@ def _judge_absent(called: Called, *, is_journal_held: bool) -> Finding:
     if is_journal_held:
         hint = "name the socket of the process that owns the journal with --socket"
         return fail(Fault.DAEMON_UNREACHABLE, seen, hint)
+    if left:
+        return fail(Fault.DAEMON_UNREACHABLE, seen, DIED, path=called.path)
     if obstacle := _obstacle(Path(called.path)):
         hint = "check owner and mode of the directory of socket.path"
         return fail(Fault.SOCKET_FAILED, f"{seen}; {obstacle}", hint)

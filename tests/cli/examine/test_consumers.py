@@ -19,6 +19,7 @@ BUSY = consumer("busy", pending=9, oldest_pending_ms=NOW_MS - 20_000)
 SLOW = consumer("slow", pending=900, oldest_pending_ms=NOW_MS - 7_200_000)
 NEVER = consumer("never", declared=True, connected=False)
 AWAY = consumer("away", connected=False, pending=12, oldest_pending_ms=NOW_MS - 3_600_000)
+ONE = consumer("one", connected=False, pending=1)
 GONE = consumer("gone", connected=False)
 TAP = consumer("tail", durable=False, connected=True)
 
@@ -31,8 +32,9 @@ def told(*consumers, dead=0):
     ("status", "state", "fault", "seen"),
     [
         (told(READS, BUSY), State.OK, None, "2 of 2 connected, 9 events wait"),
-        (told(READS, GONE), State.OK, None, "1 of 2 connected, 0 events wait"),
-        (told(NEVER), State.WARN, Fault.CONSUMER_BEHIND, "never is away, 0 events wait"),
+        (told(READS, GONE), State.OK, None, "1 of 2 connected, nothing waits"),
+        (told(NEVER), State.WARN, None, "never is away, nothing waits"),
+        (told(NEVER, ONE), State.WARN, Fault.CONSUMER_BEHIND, "one is away, 1 event waits"),
         (told(AWAY), State.WARN, Fault.CONSUMER_BEHIND, "away is away, 12 events wait, the oldest 1 h 0 min"),
         (told(SLOW), State.WARN, Fault.CONSUMER_BEHIND, "slow is behind, 900 events wait, the oldest 2 h 0 min"),
         (told(READS, dead=3), State.WARN, Fault.CONSUMER_POISONED, "3 dead letters"),

@@ -72,6 +72,64 @@ def nowhere(tmp_path, monkeypatch):
     monkeypatch.setattr(course, "find_neighbours", list)
 
 
+async def go_blank(directory, **told):
+    """Make a round beside a daemon from a shell without any of our settings."""
+    async with FakeDaemon(directory / "e.sock") as daemon:
+        daemon.status = STATUS | told
+        blank = configure(None, {})
+        path = str(directory / "e.sock")
+        rounds = Course(blank, path, {}, began=lambda _: None, consent=Asked())
+        return {result.step: result.finding async for result in rounds.run()}
+
+
+async def test_a_shell_without_settings_goes_the_daemons_way(tmp_path, feishu):
+    """Its domain, not the default one; what needs the secret is left to the daemon."""
+    found = await go_blank(tmp_path, domain=feishu.domain, proxy="")
+    assert [found[step].state for step in (Step.DNS, Step.TCP)] == [State.OK] * 2
+    assert feishu.domain.rpartition("/")[2] in found[Step.TCP].seen
+    assert found[Step.DISCOVERY].seen == "app id and secret are the daemon's alone"
+    assert found[Step.HTTP].state is not State.WARN
+    assert State.FAIL not in {each.state for each in found.values()}
+
+
+@pytest.mark.parametrize(
+    ("told", "seen"),
+    [
+        ({}, "the daemon does not say whom it asks"),
+        (
+            {"domain": ELSEWHERE, "proxy": "http://p:3128"},
+            "the daemon's own way, through its proxy http://p:3128",
+        ),
+    ],
+    ids=["an older daemon", "through a proxy"],
+)
+async def test_a_way_that_only_the_daemon_knows(tmp_path, told, seen):
+    """Nothing is probed that would say nothing of the daemon's links."""
+    found = await go_blank(tmp_path, **told)
+    steps = [Step.DNS, Step.TCP, Step.PROXY, Step.TLS]
+    assert {(found[step].state, found[step].seen) for step in steps} == {(State.SKIP, seen)}
+
+
+async def test_what_waits_for_a_restart_explains_what_differs(tmp_path, feishu):
+    """The file is the daemon's own, and newer than the daemon."""
+    async with FakeDaemon(tmp_path / "e.sock") as daemon:
+        daemon.status = STATUS | {"needs_restart": ["telemetry.listen"], "domain": feishu.domain}
+        free = f"unix:{tmp_path}/t.sock"
+        found = await go(tmp_path, feishu.domain, Asked(), telemetry__listen=free)
+    assert found[Step.HTTP].state is State.WARN
+    assert found[Step.HTTP].advice.startswith("restart the daemon")
+    assert "telemetry.listen changed" in found[Step.DAEMON].seen
+
+
+async def test_a_daemon_that_asks_another_feishu(tmp_path, feishu):
+    """Then this is not its configuration."""
+    async with FakeDaemon(tmp_path / "e.sock") as daemon:
+        daemon.status = STATUS | {"domain": ELSEWHERE}
+        found = await go(tmp_path, feishu.domain, Asked())
+    assert found[Step.CONFIG].state is State.WARN
+    assert f"the daemon asks {ELSEWHERE}" in found[Step.CONFIG].seen
+
+
 async def test_every_step_once_in_order(tmp_path, feishu):
     """As the report has them, whatever was looked at first."""
     found = await go(tmp_path, feishu.domain, Asked(says=False))
@@ -138,9 +196,12 @@ async def test_a_daemon_that_hangs(tmp_path, feishu, monkeypatch):
         fcntl.flock(lock, fcntl.LOCK_EX)
         hung.bind(str(tmp_path / "e.sock"))
         hung.listen()
-        found = await go(tmp_path, feishu.domain, Asked())
+        with socket.create_server(("127.0.0.1", 0)) as page:
+            listen = f"127.0.0.1:{page.getsockname()[1]}"
+            found = await go(tmp_path, feishu.domain, Asked(), telemetry__listen=listen)
     assert found[Step.JOURNAL].state is State.SKIP
     assert found[Step.SOCKET].fault is Fault.DAEMON_UNREACHABLE
+    assert found[Step.HTTP].state is State.SKIP, "the port is the daemon's own"
 
 
 async def test_feishus_clock_counts_also_when_it_refuses(tmp_path, feishu):

@@ -20,10 +20,11 @@ from feishu_ws.cli.examine.journal import (
     judge_running,
     judge_stuck,
     look,
+    obstacle,
     who_holds,
 )
 from feishu_ws.faults import Fault
-from feishu_ws.journal.schema import VERSION
+from feishu_ws.journal.schema import VERSION, NoJournalError
 
 GIB = 1024**3
 PATH = Path("/var/lib/feishu-ws/journal.db")
@@ -60,6 +61,28 @@ def test_its_figures():
     assert judge_running(told(), "").seen == (
         f"{PATH}: positions to 340, 12.0 MiB of 1.0 GiB, 8.0 GiB free"
     )
+
+
+def test_a_fault_says_what_it_has_cost():
+    """How many events were refused for it, and that Feishu sends them again."""
+    full = told(fault="disk_full") | {"refused": {"disk_full": 17, "journal_slow": 3}}
+    assert judge_running(full, "").seen.endswith(
+        "; 17 refused for it since the start, Feishu sends them again"
+    )
+    assert "refused" not in judge_running(told(fault="disk_full"), "").seen
+
+
+def test_scarce_room_names_what_would_be_enough():
+    """The limit is doctor's, so nobody could know it."""
+    running = judge_running(told(free_bytes=1024**2), "").seen
+    stopped = judge(good(free_bytes=1024**2)).seen
+    assert running.endswith("1.0 MiB free; less than 256.0 MiB is free")
+    assert stopped.endswith("takes 4 ms; less than 256.0 MiB is free")
+
+
+def test_a_file_that_is_none_of_ours():
+    """The advice is what the start would give, which does not touch such a file."""
+    assert judge(good(is_database=False)).advice.startswith(NoJournalError.hint)
 
 
 # -- of a stopped one -----------------------------------------------------------------------
@@ -229,3 +252,22 @@ def test_the_kernels_table(inode, pid):
 def test_any_table_is_read(text):
     """Kernels differ."""
     assert find_holder(text, os.makedev(0xFE, 1), 1) == 0
+
+
+def test_why_a_journal_could_not_be_kept(tmp_path, monkeypatch):
+    """A place that is there or can be made is good; what is in the way is told, nothing is made."""
+    path = tmp_path / "a" / "b" / "journal.db"
+    assert obstacle(path) == ""
+    assert not path.parent.exists()
+    (tmp_path / "a").write_text("a file")
+    assert obstacle(path).startswith("not a directory for ")
+
+
+@pytest.mark.parametrize("forbidden", ["", "journal.db"])
+def test_a_place_of_another_user(tmp_path, monkeypatch, forbidden):
+    """The directory, or the file in it."""
+    (tmp_path / "journal.db").touch()
+    where = tmp_path / forbidden
+    monkeypatch.setattr(os, "access", lambda path, _: path != where)
+    assert obstacle(tmp_path / "journal.db").endswith(f" at {where}")
+    assert "permission denied" in obstacle(tmp_path / "journal.db")

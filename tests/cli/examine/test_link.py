@@ -38,8 +38,9 @@ def status(*links, losses=()):
     return {"now_ms": NOW_MS, "links": links, "links_wanted": 2, "losses": losses}
 
 
-def losses(count, fault="pong_overdue", ago_ms=60_000):
-    return [{"at_ms": NOW_MS - ago_ms, "fault": fault, "times": 1}] * count
+def losses(count, fault="pong_overdue", ago_ms=60_000, lived_s=12.5):
+    loss = {"at_ms": NOW_MS - ago_ms, "fault": fault, "lived_s": lived_s, "times": 1}
+    return [loss] * count
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,7 @@ def losses(count, fault="pong_overdue", ago_ms=60_000):
         (status(LIVE, LIVE, losses=losses(3)), State.WARN, Fault.PONG_OVERDUE),
         (status(LIVE, LIVE, losses=losses(9, ago_ms=4_000_000)), State.OK, None),
         (status(LIVE, LIVE, losses=losses(9, "rotated")), State.OK, None),
+        (status(LIVE, LIVE, losses=losses(9, "connect_failed", lived_s=None)), State.OK, None),
         (status(LIVE, LIVE, losses=losses(9, "of the future")), State.OK, None),
         ({}, State.WARN, None),
     ],
@@ -72,6 +74,13 @@ def test_each_link_is_told():
         "1 of 2 live: link 0 connected for 2 h 0 min, last frame 4 s ago; "
         "link 1 held for 2 h 0 min, access_refused 4 times, again in 45 s"
     )
+
+
+@pytest.mark.parametrize(("failures", "told"), [(0, ""), (1, ""), (2, " 2 times")])
+def test_how_often_it_failed_is_told_where_that_says_something(failures, told):
+    """A link that was just lost has not failed 0 times."""
+    lost = link(0, "backoff", fault="connection_lost", failures=failures)
+    assert judge_running(status(lost)).seen.endswith(f", connection_lost{told}")
 
 
 _json = st.none() | st.integers(0, 2**45) | st.text(max_size=9)

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from feishu_ws.cli.examine.finding import State
+from feishu_ws.cli.examine.owners import command_of
 from feishu_ws.cli.examine.ports import try_to_bind, try_to_reach
 from feishu_ws.faults import Fault
 
@@ -44,6 +45,13 @@ def test_a_port_that_is_taken(taken):
     finding = try_to_bind(f"127.0.0.1:{taken}")
     assert (finding.state, finding.fault) == (State.FAIL, Fault.PORT_IN_USE)
     assert f"process {os.getpid()}" in finding.seen
+
+
+def test_a_port_that_the_daemon_has(taken):
+    """One that hangs still has its own port: that is no fault of the port."""
+    finding = try_to_bind(f"127.0.0.1:{taken}", {command_of(os.getpid())})
+    assert (finding.state, finding.fault) == (State.SKIP, None)
+    assert "the daemon itself" in finding.seen
 
 
 @pytest.mark.parametrize(

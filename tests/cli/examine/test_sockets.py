@@ -11,6 +11,7 @@ from client.fake_daemon import FakeDaemon
 from feishu_ws.cli.examine import sockets
 from feishu_ws.cli.examine.finding import State
 from feishu_ws.cli.examine.sockets import Called, call, judge
+from feishu_ws.cli.reach import DIED, HANGS
 from feishu_ws.client import Code, Disconnected, NotAllowed, RpcError
 from feishu_ws.faults import Fault
 
@@ -32,7 +33,7 @@ SOCKET = stat.S_IFSOCK | 0o660
         (Called(PATH, None, NOBODY, 0x7FFFFFFF, SOCKET), False, State.FAIL, Fault.SOCKET_IN_USE, "gave no status"),
         (Called(PATH, None, NOBODY), True, State.FAIL, Fault.DAEMON_UNREACHABLE, "no daemon listens"),
         (Called("/tmp/events.sock", None, NOBODY), False, State.WARN, Fault.DAEMON_UNREACHABLE, "no daemon listens"),
-        (Called("/tmp/events.sock", None, NOBODY, 0, SOCKET), False, State.WARN, Fault.DAEMON_UNREACHABLE, "left by a crash"),
+        (Called("/tmp/events.sock", None, NOBODY, 0, SOCKET), False, State.FAIL, Fault.DAEMON_UNREACHABLE, "left by a crash"),
         (Called("/tmp/events.sock", None, NOBODY, 0, stat.S_IFREG), False, State.FAIL, Fault.SOCKET_FAILED, "no socket"),
     ],
 )  # fmt: skip
@@ -41,6 +42,36 @@ def test_what_is_there(called, held, state, fault, seen):
     finding = judge(called, is_journal_held=held)
     assert (finding.state, finding.fault) == (state, fault)
     assert seen in finding.seen
+
+
+def test_what_to_do_about_one_that_died():
+    """It was started once; why it ended is the question."""
+    finding = judge(Called("/tmp/events.sock", None, NOBODY, 0, SOCKET), is_journal_held=False)
+    assert finding.advice == DIED
+
+
+def test_one_of_ours_that_hangs_is_known_without_its_journal(monkeypatch):
+    """This command may not know where that lies."""
+    monkeypatch.setattr(sockets, "is_feishu_ws", lambda pid: pid == 7)
+    finding = judge(Called(PATH, None, None, 7, SOCKET), is_journal_held=False)
+    assert (finding.fault, finding.advice) == (Fault.DAEMON_UNREACHABLE, HANGS)
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "advice"),
+    [
+        (SOCKET, "feishu:bots", "usermod -aG bots"),
+        (SOCKET, "feishu:root", "socket.group"),
+        (stat.S_IFSOCK | 0o600, "feishu:bots", "socket.group"),
+        (None, "", "socket.group"),
+    ],
+)
+def test_how_to_be_let_in(mode, owner, advice):
+    """By a group that may write there; never by root's own."""
+    finding = judge(Called(PATH, None, NotAllowed("no"), 0, mode, owner), is_journal_held=False)
+    assert advice in finding.advice
+    assert "-aG root" not in finding.advice
+    assert "allow_users" not in finding.advice
 
 
 def test_a_directory_that_lets_nothing_be_made(monkeypatch):

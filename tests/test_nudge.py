@@ -3,7 +3,7 @@
 import asyncio
 
 from feishu_ws.clock import ManualClock, SystemClock
-from feishu_ws.upstream.waiting import Nudge
+from feishu_ws.nudge import Nudge
 
 
 async def test_sleeps_its_time():

@@ -1,0 +1,73 @@
+"""Everything that is said to Feishu, put together: one pool, one token, one queue.
+
+Part of the composition root: it alone gives `openapi/` the resolver, proxies and trust
+that the long connection has.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from feishu_ws import rooms
+from feishu_ws.clock import Clock
+from feishu_ws.config import Settings
+from feishu_ws.happenings import Observer
+from feishu_ws.journal.contract import Journal
+from feishu_ws.openapi.caller import Caller
+from feishu_ws.openapi.office import Office
+from feishu_ws.openapi.outbox import Outbox
+from feishu_ws.openapi.sender import Sender
+from feishu_ws.openapi.transport import Transport, Way
+from feishu_ws.tally import Tally
+from feishu_ws.upstream.proxy import choose_proxy
+from feishu_ws.upstream.resolver import Resolver
+from feishu_ws.upstream.settings import Credentials
+from feishu_ws.upstream.trust import Trust
+
+
+class Outward:
+    """Sends, and any other call of Feishu's REST API.
+
+    Args:
+        credentials: Gives those of the moment.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        credentials: Callable[[], Credentials],
+        *,
+        clock: Clock,
+        tally: Tally,
+        observe: Observer,
+    ) -> None:
+        upstream = settings.upstream
+        way = Way(
+            names=Resolver(),
+            proxy_for=partial(choose_proxy, upstream.proxy),
+            trust=Trust(upstream.ca_file).context,
+        )
+        self._transport = Transport(settings.app.domain, way)
+        self._caller = Caller(self._transport, credentials, clock=clock, tally=tally)
+        self._sender = Sender(
+            self._caller,
+            Outbox(journal, clock=clock),
+            rooms.limits(settings),
+            clock=clock,
+            tally=tally,
+            observe=observe,
+        )
+        self.office = Office(self._caller, self._sender)
+
+    async def run(self) -> None:
+        """Send for ever what there is to send."""
+        await self._sender.run()
+
+    def renew_credentials(self) -> None:
+        """The secret may have changed (SIGHUP): the next call asks for another token."""
+        self._caller.tokens.forget()
+
+    async def stop(self, within_s: float) -> None:
+        """Let what is on its way end, and close all connections."""
+        await self._sender.stop(within_s)
+        await self._transport.close()
