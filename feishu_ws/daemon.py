@@ -8,7 +8,6 @@ asked, so a boot without network is not a failed start.
 
 import asyncio
 import gc
-import hashlib
 import os
 import random
 import signal
@@ -37,8 +36,10 @@ from feishu_ws.happenings import (
 )
 from feishu_ws.intake import Intake
 from feishu_ws.journal.sqlite import SqliteJournal
+from feishu_ws.lookalike import LookalikeDesk
 from feishu_ws.outward import Outward
 from feishu_ws.overview import Overview
+from feishu_ws.proven import is_proven, remember_proven
 from feishu_ws.start import make_place, new_loop, open_journal
 from feishu_ws.tally import Tally
 from feishu_ws.telemetry.health import Heartbeats
@@ -57,9 +58,9 @@ SETTLE_S: Final = 1.0  # how long it takes settles after the bye
 CLOSE_S: Final = 0.8  # what is left of the 3 s a stop may take
 LOOP_SILENCE_S: Final = 10.0  # a loop that did nothing for so long makes no progress
 HOUSEKEEPING_S: Final = 1.0
-PROVEN: Final = "credentials_proven"
 EVENTS_SOCKET: Final = "events"  # FileDescriptorName= in feishu-ws.socket
 TELEMETRY_SOCKET: Final = "telemetry"
+LOOKALIKE_SOCKET: Final = "lookalike"
 
 
 class Daemon:
@@ -125,9 +126,11 @@ class Daemon:
         try:
             if http is not None:
                 await http.start()
+            self._lookalike.start(passed.get(LOOKALIKE_SOCKET))
             self._announce(http)
             self._own("fleet", self._fleet.run())
             self._own("outward", self._outward.run())
+            self._own("lookalike", self._lookalike.run())
             self._own("pulse", pulse(self._clock, self._tally.event_loop_lag, self._beat))
             self._own("housekeeping", self._keep_house())
             self._own("presence", self._presence.run())
@@ -155,9 +158,17 @@ class Daemon:
             tally=tally,
             clock=clock,
             rng=random.Random(),  # noqa: S311 jitter, not a secret
-            proven=self._journal.recall(PROVEN) == self._proof(),
-            on_proven=self._remember_proof,
+            proven=is_proven(self._journal, self._settings.app),
+            on_proven=lambda: remember_proven(self._journal, self._settings.app),
         )
+        self._outward = Outward(
+            self._settings, self._journal, lambda: rooms.credentials(self._settings),
+            clock=clock, tally=tally, observe=observe,
+        )  # fmt: skip
+        self._lookalike = LookalikeDesk(
+            lambda: self._settings, self._journal, self._dispatcher, self._outward,
+            clock=clock, tally=tally, observe=observe,
+        )  # fmt: skip
         self._overview = Overview(
             self._settings,
             fleet=self._fleet,
@@ -167,11 +178,8 @@ class Daemon:
             tally=tally,
             watchers=self._watchers,
             clock=clock,
+            lookalike=self._lookalike.fact,
         )
-        self._outward = Outward(
-            self._settings, self._journal, lambda: rooms.credentials(self._settings),
-            clock=clock, tally=tally, observe=observe,
-        )  # fmt: skip
         self._presence = Presence(self._journal, self._dispatcher, clock=clock)
         self._socket = self._build_socket(passed)
         self._metrics = Metrics(
@@ -216,17 +224,6 @@ class Daemon:
             )
         )
         self._manager.ready("local side ready, links are being opened")
-
-    # -- credentials ----------------------------------------------------------------------
-
-    def _proof(self) -> str:
-        """Return a digest that tells whether this app id and secret ever worked here."""
-        app = self._settings.app
-        material = f"{self._journal.id}\0{app.id}\0{app.secret.reveal()}"
-        return hashlib.sha256(material.encode()).hexdigest()
-
-    def _remember_proof(self) -> None:
-        self._journal.remember(PROVEN, self._proof())
 
     # -- tasks ----------------------------------------------------------------------------
 
@@ -362,7 +359,9 @@ class Daemon:
         self._intake.hasten()
         await self._fleet.stop(CONFIRM_S)
         self._watchers.end_record()
-        await asyncio.gather(self._socket.stop(SETTLE_S), self._outward.stop(SETTLE_S))
+        rooms_in_use = self._socket, self._lookalike, self._outward
+        await asyncio.gather(*(room.stop(SETTLE_S) for room in rooms_in_use))
+        await self._outward.close()
         for task in list(self._tasks):
             task.cancel()
         if http is not None:

@@ -15,6 +15,8 @@ from feishu_ws.journal.contract import Journal
 from feishu_ws.openapi.caller import Caller
 from feishu_ws.openapi.office import Office
 from feishu_ws.openapi.outbox import Outbox
+from feishu_ws.openapi.passes import Passes, recall_key
+from feishu_ws.openapi.proxy import Proxy
 from feishu_ws.openapi.sender import Sender
 from feishu_ws.openapi.transport import Transport, Way
 from feishu_ws.tally import Tally
@@ -22,6 +24,7 @@ from feishu_ws.upstream.proxy import choose_proxy
 from feishu_ws.upstream.resolver import Resolver
 from feishu_ws.upstream.settings import Credentials
 from feishu_ws.upstream.trust import Trust
+from feishu_ws.wire.identity import Identity
 
 
 class Outward:
@@ -41,6 +44,9 @@ class Outward:
         tally: Tally,
         observe: Observer,
     ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._tally = tally
         upstream = settings.upstream
         way = Way(
             names=Resolver(),
@@ -59,6 +65,15 @@ class Outward:
         )
         self.office = Office(self._caller, self._sender)
 
+    def proxy(self, identity: Identity) -> Proxy:
+        """Return the way of local clients to Feishu, over the same pool with the same token."""
+        passes = Passes(identity, recall_key(self._journal))
+        caller = self._caller
+        return Proxy(
+            self._transport, passes, caller.token, caller.tokens,
+            clock=self._clock, tally=self._tally,
+        )  # fmt: skip
+
     async def run(self) -> None:
         """Send for ever what there is to send."""
         await self._sender.run()
@@ -68,6 +83,9 @@ class Outward:
         self._caller.tokens.forget()
 
     async def stop(self, within_s: float) -> None:
-        """Let what is on its way end, and close all connections."""
+        """Let what is on its way end."""
         await self._sender.stop(within_s)
+
+    async def close(self) -> None:
+        """Close all connections."""
         await self._transport.close()

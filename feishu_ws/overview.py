@@ -1,6 +1,6 @@
 """The daemon at one moment: asks every room and fills in telemetry's `Facts`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from feishu_ws import __version__
@@ -14,7 +14,7 @@ from feishu_ws.journal.contract import Journal
 from feishu_ws.model import ConsumerRecord
 from feishu_ws.secret import redact_url
 from feishu_ws.tally import Tally
-from feishu_ws.telemetry.facts import ConsumerFact, Facts, JournalFact, LinkFact
+from feishu_ws.telemetry.facts import ConsumerFact, Facts, JournalFact, LinkFact, LookalikeFact
 from feishu_ws.upstream.fleet import Fleet
 from feishu_ws.watchers import Watchers
 
@@ -35,6 +35,7 @@ class Overview:
         tally: Tally,
         watchers: Watchers,
         clock: Clock,
+        lookalike: Callable[[], LookalikeFact | None] = lambda: None,
     ) -> None:
         self._settings = settings  # only what needs a restart to change is read
         self._fleet = fleet
@@ -44,6 +45,7 @@ class Overview:
         self._tally = tally
         self._watchers = watchers
         self._clock = clock
+        self._lookalike = lookalike
         self._started_ms = clock.wall_ms()
         self._oldest: dict[str, tuple[int, int]] = {}
 
@@ -66,6 +68,7 @@ class Overview:
             last_event_ms=self._intake.last_event_ms,
             faults=self._watchers.faults.active(self._clock.monotonic()),
             losses=self._watchers.losses.losses(),
+            lookalike=self._lookalike(),
         )
 
     def live_since(self) -> dict[int, int | None]:

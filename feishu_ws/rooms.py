@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from feishu_ws.config import KEYS, ConfigError, Settings
+from feishu_ws.downstream.lookalike.settings import LookalikeSettings
 from feishu_ws.downstream.settings import MAX_CONSUMERS, DeliverySettings, SocketSettings
 from feishu_ws.journal.contract import JournalSettings
 from feishu_ws.model import Filter
@@ -79,6 +80,11 @@ def delivery(settings: Settings) -> DeliverySettings:
 def limits(settings: Settings) -> Limits:
     """Return the keys of `openapi.*`."""
     return _pick(Limits, settings.openapi)
+
+
+def lookalike(settings: Settings) -> LookalikeSettings:
+    """Return the keys of `lookalike.*`."""
+    return _pick(LookalikeSettings, settings.lookalike)
 
 
 def journal_path(settings: Settings) -> Path:

@@ -34,6 +34,7 @@ class DaemonProcess:
             "FEISHU_WS_JOURNAL__PATH": str(self.directory / "journal.db"),
             "FEISHU_WS_SOCKET__PATH": str(self.socket_path),
             "FEISHU_WS_TELEMETRY__LISTEN": f"127.0.0.1:{self.port}",
+            "FEISHU_WS_LOOKALIKE__LISTEN": "",
             "FEISHU_WS_LOG__FORMAT": "json",
             **{f"FEISHU_WS_{key}".upper(): str(value) for key, value in settings.items()},
         }

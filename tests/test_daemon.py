@@ -64,6 +64,7 @@ async def run_daemon(tmp_path, feishu):
             "STATE_DIRECTORY": str(tmp_path),
             "RUNTIME_DIRECTORY": str(tmp_path),
             "FEISHU_WS_TELEMETRY__LISTEN": "",
+            "FEISHU_WS_LOOKALIKE__LISTEN": "",
             **QUICK,
             **env,
         }
@@ -251,6 +252,35 @@ async def test_a_callback_nobody_answers_gets_the_default(feishu, run_daemon):
 
     assert answer == (200, b"{}")
     assert (late.late, late.reply_by) == (True, None)
+
+
+async def test_a_callback_missed_for_too_long_is_a_dead_letter(feishu, run_daemon):
+    """After `late_callback_s` it is not delivered any more, and comes back when it is retried."""
+    settings = {
+        "FEISHU_WS_DELIVERY__CALLBACK_TIMEOUT_S": "0.3",
+        "FEISHU_WS_DELIVERY__LATE_CALLBACK_S": "0.3",
+    }
+    async with run_daemon(**settings) as running:
+        await feishu.wait_for_links(1)
+        card = corpus.sample("card.action.trigger", 1, feishu.new_origin())
+        assert await feishu.push(card).confirmed() == (200, b"{}")
+        await asyncio.sleep(0.1)
+        async with running.consumer() as consumer:
+            await consumer.call("ping")
+            (letter,) = await dead_letters(running)
+            await ask(running.path, "dead.retry", {"positions": [letter["position"]]})
+            again = await asyncio.wait_for(anext(consumer), 5)
+
+    assert (letter["consumer"], letter["reason"]) == ("bot", "expired")
+    assert (again.position, again.late, again.reply_by) == (letter["position"], True, None)
+
+
+async def dead_letters(running):
+    """Return the dead letters once there are any."""
+    async with asyncio.timeout(5):
+        while not (found := (await ask(running.path, "dead.list"))["dead"]):
+            await asyncio.sleep(0.01)
+    return found
 
 
 async def test_a_stop_answers_the_callback_that_is_waited_for(feishu, run_daemon):
@@ -458,3 +488,23 @@ async def test_losses_are_remembered(feishu, run_daemon):
     assert [each | {"at_ms": 0} for each in again] == [loss | {"at_ms": 0}]
     assert abs(again[0]["at_ms"] - loss["at_ms"]) < 1000
     assert loss["fault"] == "connection_lost"
+
+
+async def test_the_status_says_whom_it_asks_and_what_waits_for_a_restart(
+    feishu, run_daemon, monkeypatch
+):
+    """The proxy without its login; a key that changed waits until it is as it was."""
+    proxy = "http://user:p4ssw0rd@127.0.0.1:9"
+    async with run_daemon(FEISHU_WS_UPSTREAM__PROXY=proxy, NO_PROXY="*") as running:
+        for name, value in running.env.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("FEISHU_WS_UPSTREAM__CONNECTIONS", "3")
+        running.daemon.reload()
+        changed = await running.status()
+        monkeypatch.delenv("FEISHU_WS_UPSTREAM__CONNECTIONS")
+        running.daemon.reload()
+        back = await running.status()
+
+    assert (changed["domain"], changed["proxy"]) == (feishu.domain, "http://127.0.0.1:9")
+    assert (changed["needs_restart"], back["needs_restart"]) == (["upstream.connections"], [])
+    assert "p4ssw0rd" not in json.dumps(changed)

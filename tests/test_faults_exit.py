@@ -47,6 +47,7 @@ def environment(feishu, monkeypatch):
             "STATE_DIRECTORY": str(directory),
             "RUNTIME_DIRECTORY": str(directory),
             "FEISHU_WS_TELEMETRY__LISTEN": "",
+            "FEISHU_WS_LOOKALIKE__LISTEN": "",
             "FEISHU_WS_UPSTREAM__CONNECTIONS": "1",
             "FEISHU_WS_UPSTREAM__BACKOFF_BASE_S": "0.1",
             "FEISHU_WS_LOG__LEVEL": "error",

@@ -1,6 +1,7 @@
 """Imports go down only, rooms on one floor do not know each other, pure rooms do no I/O."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ FLOORS = {
             "intake",
             "answering",
             "outward",
+            "lookalike",
+            "proven",
             "overview",
             "watchers",
             "clockwatch",
@@ -27,7 +30,17 @@ FLOORS = {
         3,
     ),
     **dict.fromkeys(
-        ("upstream", "journal", "downstream", "openapi", "telemetry", "simulator", "client"), 2
+        (
+            "upstream",
+            "journal",
+            "downstream",
+            "openapi",
+            "telemetry",
+            "simulator",
+            "client",
+            "astrbot",
+        ),
+        2,
     ),
     **dict.fromkeys(("wire", "events"), 1),
     **dict.fromkeys(
@@ -81,6 +94,11 @@ PURE = [
             "stuck",
         )
     ),
+    *(
+        PACKAGE / "downstream" / "lookalike" / f"{name}.py"
+        for name in ("door", "filtered", "frames", "settings")
+    ),
+    PACKAGE / "openapi" / "passes.py",
 ]
 
 
@@ -124,7 +142,7 @@ def test_imports_go_down(path):
 def test_contracts_only():
     """Others import of the journal its contract and pure spans, nothing of SQLite."""
     allowed = {"feishu_ws.journal.contract", "feishu_ws.journal.spans"}
-    for path in [*(PACKAGE / "downstream").glob("*.py"), *(PACKAGE / "openapi").glob("*.py")]:
+    for path in [*(PACKAGE / "downstream").rglob("*.py"), *(PACKAGE / "openapi").glob("*.py")]:
         found = {m for m in imports_of(path) if m.startswith("feishu_ws.journal")}
         assert found <= allowed, path.name
 
@@ -136,13 +154,22 @@ def test_pure_rooms_do_no_io(path):
 
 
 def test_only_the_consumer_side_knows_lark_oapi():
-    """`lark_oapi` is imported below client/ only: it costs seconds and 170 MB."""
+    """`lark_oapi` is imported below client/ and in AstrBot only: it costs seconds and 170 MB."""
     users = {
         room_of(path)
         for path in SOURCES
         if any(module.split(".")[0] == "lark_oapi" for module in imports_of(path))
     }
-    assert users <= {"client"}
+    assert users <= {"client", "astrbot"}
+
+
+def test_the_plugin_needs_nothing_of_ours():
+    """What runs in AstrBot's Python imports the plugin's own files, AstrBot and lark-oapi."""
+    theirs = {"astrbot", "lark_oapi"}
+    for path in (PACKAGE / "astrbot" / "plugin").glob("*.py"):
+        own = {other.stem for other in path.parent.glob("*.py")}
+        roots = {module.split(".")[0] for module in imports_of(path)}
+        assert roots <= sys.stdlib_module_names | theirs | own, path.name
 
 
 def test_files_stay_small():

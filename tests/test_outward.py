@@ -55,6 +55,7 @@ class World:
     async def __aexit__(self, *_):
         self.running.cancel()
         await self.outward.stop(0.2)
+        await self.outward.close()
         await self.feishu.stop()
 
     async def send(self, to="oc_1", text="hi", **more):

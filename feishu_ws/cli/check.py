@@ -10,6 +10,7 @@ from pathlib import Path
 from feishu_ws.cli.examine.journal import obstacle
 from feishu_ws.cli.render import Cell, Paint, table
 from feishu_ws.config import Loaded, effective, load
+from feishu_ws.upstream.proxy import choose_proxy
 
 
 def run(args: argparse.Namespace) -> int:
@@ -17,8 +18,10 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: Something is not valid; it names everything that is not.
+        FeishuWsError: `config_invalid`, the proxy that the environment names cannot be used.
     """
     loaded = _with_place(load(args.config, os.environ))
+    choose_proxy(loaded.settings.upstream.proxy, loaded.settings.app.domain)
     print(json.dumps(_as_json(loaded), ensure_ascii=False) if args.json else _as_text(loaded))
     return 0
 

@@ -74,7 +74,7 @@ _CONSUMERS: Final = Command(
     takes=_TALKS,
     about=_ABOUT_DIRECT,
     examples=(
-        ("consumers list", "every consumer, its cursor and what it has not settled"),
+        ("consumers", "every consumer, its cursor and what it has not settled"),
         ("consumers forget old-bot", "remove its cursor; it no longer holds any event"),
     ),
     actions=(
@@ -119,7 +119,7 @@ Dead letters are events that a consumer rejected for good, failed on too often, 
 take in time. They stay until they are retried or dropped, or the journal needs the room.
 {_ABOUT_DIRECT}""",
     examples=(
-        ("dead list", "all of them, oldest first"),
+        ("dead", "all of them, oldest first"),
         ("dead show 118", "one of them, with the event itself"),
         ("dead retry 118 121", "deliver these two again"),
         ("dead retry --all --consumer astrbot", "deliver all of astrbot's again"),
@@ -198,6 +198,30 @@ Feishu answers. Tokens themselves cannot be asked for.""",
     ),
 )
 
+_ASTRBOT: Final = Command(
+    "astrbot",
+    "the AstrBot plugin: put it in place",
+    takes=_TALKS,
+    examples=(("astrbot install --data ~/astrbot/data", "and what to enter in AstrBot"),),
+    actions=(
+        Command(
+            "install",
+            "put the plugin in place, or take it away",
+            options.astrbot_install,
+            _TALKS,
+            """\
+Copies the plugin into AstrBot's plugins/ and says what to enter for its platform; with
+--write it enters that itself. Twice is fine, and brings an older one up to date. AstrBot
+reads both when it starts.""",
+            (
+                ("astrbot install --data ~/astrbot/data", "and what to enter in AstrBot"),
+                ("astrbot install --data data --write --secret-file local.secret", "all of it"),
+                ("astrbot install --data data --remove", "take it away again"),
+            ),
+        ),
+    ),
+)
+
 COMMANDS: Final = (
     Command(
         "run",
@@ -230,10 +254,11 @@ COMMANDS: Final = (
         options.doctor,
         _TALKS,
         """\
-Looks at configuration, clock, DNS, TCP, TLS, proxy, discovery, link, journal, socket and
-consumers, a line each: ok, warn, fail or skip, what was seen, the fault, the one thing to
-do. The last line names what it all comes from, and the exit code is that fault's. Beside
-a running daemon it opens no link: that would take events from it.""",
+Looks at configuration, clock, DNS, TCP, TLS, proxy, discovery, link, journal, socket, what
+the daemon says of itself, HTTP and consumers, a line each: ok, warn, fail or skip, what was
+seen, the fault, the one thing to do. The last line names what it all comes from, and the
+exit code is that fault's. Beside a running daemon it opens no link: that would take events
+from it.""",
         (
             ("doctor", "on a terminal it asks before it opens a link"),
             ("doctor --connect", "open one, wait for the pong, close; confirms nothing"),
@@ -276,6 +301,7 @@ a running daemon it opens no link: that would take events from it.""",
     _DEAD,
     _SEND,
     _API,
+    _ASTRBOT,
     Command(
         "completion",
         "a completion script for your shell",

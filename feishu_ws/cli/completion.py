@@ -128,14 +128,17 @@ _feishu_ws() {{
 {suggested}
     {"|".join(sorted(TAKES_FILE - SUGGESTED.keys()))}) _files; return ;;
   esac
-  for word in "${{words[@]:1:CURRENT-2}}"; do
+  for word in "${{(@)words[2,CURRENT-1]}}"; do
     case "$command $word" in {_paths(found)}) command="${{command:+$command }}$word" ;; esac
   done
   case "$command" in
 {cases}
   esac
 }}
-if [ "${{funcstack[1]}}" = "_feishu_ws" ]; then _feishu_ws "$@"; else compdef _feishu_ws {PROGRAM}; fi"""
+case "${{funcstack[1]}}" in  # a function of the file's name, where fpath has it; else it is sourced
+  _feishu-ws|_feishu_ws) _feishu_ws "$@" ;;
+  *) compdef _feishu_ws {PROGRAM} ;;
+esac"""
 
 
 def _zsh_case(path: str, words: Words) -> str:

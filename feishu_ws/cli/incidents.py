@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from feishu_ws.cli.channel import carry_out, decode
-from feishu_ws.cli.parser import PROGRAM, UsageError
+from feishu_ws.cli.parser import UsageError
 from feishu_ws.cli.render import NOTHING, Cell, Paint, age, local_time_ms, table, verbatim
 from feishu_ws.cli.timeline import COLOURED, PLAIN, is_loss, timeline
-from feishu_ws.cli.when import to_wall_ms
+from feishu_ws.cli.when import advise, to_wall_ms
 from feishu_ws.clock import SystemClock
 from feishu_ws.events.summary import printable
 from feishu_ws.wire.admin import MOST_INCIDENTS
@@ -49,11 +49,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _since_ms(args: argparse.Namespace) -> int:
+    now_ms = SystemClock().wall_ms()
     try:
-        return to_wall_ms(args.since, SystemClock().wall_ms())
+        return to_wall_ms(args.since, now_ms)
     except ValueError as exc:
         detail = f"argument --since: {exc}, expected a time that was"
-        raise UsageError(detail, f"{PROGRAM} incidents --help") from exc
+        raise UsageError(detail, f"--since {advise(args.since, now_ms)}") from exc
 
 
 def describe(told: Told, stream: Any, columns: int, most: int) -> str:
@@ -140,6 +141,8 @@ def _takes_blocks(stream: Any) -> bool:
 
 def _sum(told: Told) -> str:
     """Return the whole in one sentence."""
+    if _was_never_live(told):
+        return f"no link was ever live, for {_in_all(told)}"
     losses = sum(
         is_loss(incident) and incident["ended_ms"] >= told["since_ms"]
         for incident in told["incidents"]
@@ -147,13 +150,23 @@ def _sum(told: Told) -> str:
     return ", ".join([_count(losses, "loss", "losses"), _outages(told), _live(told)])
 
 
+def _was_never_live(told: Told) -> bool:
+    """Whether all that is known is attempts that failed."""
+    no_lives = all(incident.get("lived_s") is None for incident in told["incidents"])
+    return bool(told["outages"]) and no_lives and not told["live_ms"]
+
+
+def _in_all(told: Told) -> str:
+    return duration(sum(outage["lasted_s"] for outage in told["outages"]))
+
+
 def _outages(told: Told) -> str:
     outages: Sequence[Told] = told["outages"]
-    lasted = duration(sum(outage["lasted_s"] for outage in outages))
+    lasted = _in_all(told)
     going_on = ", one goes on" if any(outage["to_ms"] is None for outage in outages) else ""
     if len(outages) == 1:
         return f"1 outage of {lasted}{' that goes on' if going_on else ''}"
-    return f"{len(outages)} outages of {lasted}{going_on}" if outages else "no outage"
+    return f"{len(outages)} outages, {lasted} in all{going_on}" if outages else "no outage"
 
 
 def _live(told: Told) -> str:

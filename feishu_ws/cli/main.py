@@ -68,7 +68,7 @@ def _tell(exc: FeishuWsError, *, as_json: bool) -> int:
     """Print an error in the form of CONTRACT 3 and return its exit code."""
     spec = CATALOGUE[exc.fault]
     hint = getattr(exc, "hint", spec.hint)
-    errors = getattr(exc, "errors", ())
+    errors, warnings = getattr(exc, "errors", ()), getattr(exc, "warnings", ())
     if as_json:
         told: dict[str, object] = {
             "fault": exc.fault.value,
@@ -78,10 +78,14 @@ def _tell(exc: FeishuWsError, *, as_json: bool) -> int:
         }
         if errors:
             told["errors"] = list(errors)
+        if warnings:
+            told["warnings"] = list(warnings)
         print(json.dumps({"error": told}, ensure_ascii=False), file=sys.stderr)
         return spec.exit_code
     for line in errors or (exc.detail,):
         print(f"{PROGRAM}: {_one_line(line)}", file=sys.stderr)
+    for line in warnings:
+        print(f"{PROGRAM}: warning: {_one_line(line)}", file=sys.stderr)
     if hint:
         print(f"  try: {hint}", file=sys.stderr)
     if exc.fault is not Fault.USAGE:

@@ -184,3 +184,23 @@ def api(parser: Parser) -> None:
         help="may be given several times",
     )
     parser.add_argument("--body", metavar="FILE", help="JSON to send; - is standard input")
+
+
+def astrbot_install(parser: Parser) -> None:
+    """Of `astrbot install`."""
+    parser.add_argument(
+        "--data", required=True, metavar="DIR", help="AstrBot's data directory, with plugins/ in it"
+    )
+    parser.add_argument("--remove", action="store_true", help="take the plugin away again")
+    parser.add_argument(
+        "--write", action="store_true", help="also write the platform into cmd_config.json"
+    )
+    parser.add_argument(
+        "--id", default="feishu_ws", metavar="NAME", help="the platform's id (default: %(default)s)"
+    )
+    parser.add_argument("--app-id", metavar="ID", help="the app, where no daemon runs to be asked")
+    parser.add_argument(
+        "--secret-file",
+        metavar="FILE",
+        help="holds lookalike.secret, for --write; - is standard input",
+    )

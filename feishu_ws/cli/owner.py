@@ -94,7 +94,8 @@ class Owner:
         if isinstance(happening, JournalSalvaged):
             self.salvaged = (
                 f"the journal was damaged ({happening.detail}); {happening.events} events are in a"
-                f" new one, {self.path}; the damaged one is kept, {happening.kept}"
+                f" new one, {happening.lost_events} are lost, {self.path}; the damaged one is kept,"
+                f" {happening.kept}"
             )
         if isinstance(happening, JournalFaulted) and not self._trouble.done():
             self._trouble.set_exception(FeishuWsError(happening.fault, happening.detail))

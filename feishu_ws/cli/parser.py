@@ -9,6 +9,7 @@ from feishu_ws.cli.options import Parser
 from feishu_ws.faults import Fault, FeishuWsError
 
 PROGRAM: Final = "feishu-ws"
+BY_ITSELF: Final = "list"  # the action of a command that has it, where none is named
 
 
 class HintedError(FeishuWsError):
@@ -56,13 +57,14 @@ def build_parser() -> Parser:
 
 def _add_commands(parser: Parser, kind: str, commands: tuple[Command, ...]) -> None:
     """Let the next word name one of `commands`; the namespace has it as `kind`."""
-    is_top = kind == "command"
+    # without any command, or where there is something to list, `parse` knows better
+    is_optional = kind == "command" or any(command.name == BY_ITSELF for command in commands)
     words = parser.add_subparsers(
         dest=kind,
         metavar=kind.upper(),
         parser_class=_Parser,
         title=f"{kind}s",
-        required=not is_top,  # without any command `parse` knows better what to say
+        required=not is_optional,
     )
     for command in commands:
         sub = words.add_parser(
@@ -112,7 +114,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     Raises:
         UsageError: It cannot be understood.
     """
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if getattr(args, "action", "") is None:
+        args = parser.parse_args([*argv, BY_ITSELF])
     args.json = bool(args.json)
     if args.command is None:
         names = ", ".join(command.name for command in COMMANDS)

@@ -7,9 +7,9 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from feishu_ws.cli.channel import carry_out, decode
-from feishu_ws.cli.parser import PROGRAM, UsageError
+from feishu_ws.cli.parser import UsageError
 from feishu_ws.cli.render import verbatim
-from feishu_ws.cli.when import Point, to_wall_ms
+from feishu_ws.cli.when import Point, advise, to_wall_ms
 from feishu_ws.clock import SystemClock
 from feishu_ws.events.summary import printable
 from feishu_ws.events.times import rfc3339_ms
@@ -37,7 +37,7 @@ def _place(point: Point, now_ms: int) -> int | str:
         return rfc3339_ms(to_wall_ms(point, now_ms))
     except ValueError as exc:
         detail = f"argument --from: {exc}, expected a time that was"
-        raise UsageError(detail, f"{PROGRAM} replay --help") from exc
+        raise UsageError(detail, f"--from {advise(point, now_ms)}") from exc
 
 
 def describe(moved: Mapping[str, Any]) -> str:

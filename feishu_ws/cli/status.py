@@ -68,7 +68,13 @@ def _head(status: Status, now_ms: int) -> Section:
     state = (
         Cell("ready", "good") if is_ready else Cell(f"not ready: {_text(status, 'fault')}", "bad")
     )
-    return Cell(name, "bold"), [[state]]
+    rows = [[state]]
+    if not is_ready and status.get("hint") and not status.get("faults"):  # too young to be listed
+        rows.append([Cell(f"try: {_text(status, 'hint')}", "dim")])
+    if waiting := status.get("needs_restart"):
+        changed = printable(", ".join(map(str, waiting)))
+        rows.append([Cell(f"restart it: {changed} changed and not in force", "warn")])
+    return Cell(name, "bold"), rows
 
 
 def _faults(status: Status) -> Section:
@@ -134,7 +140,10 @@ def _link(link: Status, now_ms: int) -> list[Cell]:
 
 def _journal(status: Status, now_ms: int) -> Section:
     journal = status.get("journal") or {}
-    events = f"positions {journal.get('first', 0)} to {journal.get('last', 0)}"
+    first, last = journal.get("first", 0), journal.get("last", 0)
+    events = f"positions {first} to {last}" if first else f"no events, the last was {last}"
+    if not last:
+        events = "no events yet"
     used = f"{size(journal.get('size_bytes', 0))} of {size(journal.get('limit_bytes', 0))}"
     rows = [
         [Cell("path"), Cell(_text(journal, "path"))],

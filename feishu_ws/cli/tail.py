@@ -39,11 +39,8 @@ async def _tail(args: argparse.Namespace, path: str) -> None:
 async def _print(consumer: Consumer, most: int | None, *, as_json: bool) -> None:
     lines, printed = EventLines(sys.stdout), 0
     async for delivery in consumer:
-        if as_json:
-            line = verbatim(delivery.raw.decode(), sys.stdout)
-        else:
-            line = lines.line(delivery)
-        print(line, flush=True)
+        whole = delivery.raw.decode()
+        print(verbatim(whole, sys.stdout) if as_json else lines.line(delivery), flush=True)
         delivery.settle_soon()  # makes room in the window
         printed += 1
         if printed == most:

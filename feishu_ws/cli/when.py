@@ -75,6 +75,14 @@ def to_wall_ms(point: timedelta | time | datetime, now_ms: int) -> int:
     return max(wall_ms, 0)
 
 
+def advise(point: timedelta | time | datetime, now_ms: int) -> str:
+    """Return what to write instead of a time that is still to come."""
+    if isinstance(point, time):
+        yesterday = datetime.fromtimestamp(now_ms / _MS, UTC).astimezone() - timedelta(days=1)
+        return f"{yesterday:%Y-%m-%d}T{point:%H:%M} for yesterday's, or an age such as 2h"
+    return "an age such as 2h, or a time that was"
+
+
 def _moment(point: timedelta | time | datetime, now: datetime) -> datetime:
     if isinstance(point, timedelta):
         return now - point

@@ -90,9 +90,14 @@ class CloudEvent:
     @cached_property
     def data(self) -> Any:
         """The body as Feishu sent it: decoded JSON, or bytes if it was none."""
-        if self._attributes.data_base64 is not None:
-            return base64.b64decode(self._attributes.data_base64)
-        return _decode(bytes(self._attributes.data))
+        is_json = self._attributes.data_base64 is None
+        return _decode(self.payload) if is_json else self.payload
+
+    @property
+    def payload(self) -> bytes:
+        """The body's bytes: those Feishu sent, but for newlines outside its strings."""
+        encoded = self._attributes.data_base64
+        return bytes(self._attributes.data) if encoded is None else base64.b64decode(encoded)
 
     def typed(self) -> Any:
         """Return lark-oapi's model of it, such as `P2ImMessageReceiveV1`; None where it has none.

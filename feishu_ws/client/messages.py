@@ -137,9 +137,7 @@ def markdown(words: str, *, title: str = "") -> Outgoing:
     return post([[{"tag": "md", "text": words}]], title=title)
 
 
-def post(
-    paragraphs: Sequence[str | Sequence[Mapping[str, Any]]], *, title: str = ""
-) -> Outgoing:
+def post(paragraphs: Sequence[str | Sequence[Mapping[str, Any]]], *, title: str = "") -> Outgoing:
     """Return rich text; a paragraph is words, or a list of Feishu's elements such as `a`, `at`."""
     content = [
         [{"tag": "text", "text": each}] if isinstance(each, str) else [dict(one) for one in each]
@@ -315,9 +313,7 @@ def read_key(answer: Mapping[str, Any], name: str) -> str:
     raise RpcError(Code.FEISHU_REFUSED, f"{seen} ({told['msg']}), expected a {name}", told)
 
 
-def encode_form(
-    fields: Mapping[str, str], part: tuple[str, str, bytes], boundary: str
-) -> bytes:
+def encode_form(fields: Mapping[str, str], part: tuple[str, str, bytes], boundary: str) -> bytes:
     """Return a multipart form of `fields` and one file: (field, file name, content).
 
     Source: RFC 7578; names are escaped as browsers do (WHATWG HTML, 4.10.21.8).

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 WANTED: Final = "lark-oapi>=1.5"
-_PREFIXES: Final = {"1.0": "p1", "2.0": "p2"}  # what lark-oapi calls the two envelopes
+SCHEMA_PREFIXES: Final = {"1.0": "p1", "2.0": "p2"}  # what lark-oapi calls the two envelopes
 _REGISTER: Final = ("register_p1_", "register_p2_")
 _CUSTOMIZED: Final = "_customized_event"  # registers what has no model, by its type
 
@@ -26,7 +26,7 @@ def to_model(event_type: str, schema: str, data: Any) -> Any:
         ImportError: lark-oapi is not installed.
         ValueError: The body is not what the model expects.
     """
-    model = models().get(f"{_PREFIXES.get(schema)}.{event_type}")
+    model = models().get(f"{SCHEMA_PREFIXES.get(schema)}.{event_type}")
     if model is None:
         return None
     from lark_oapi.core.exception import UnmarshalException

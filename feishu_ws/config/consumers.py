@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from feishu_ws.config.kinds import MAX_SEEN, FromJson, Texts, UnfitError, show
+from feishu_ws.config.kinds import MAX_SEEN, FromJson, UnfitError, show
 from feishu_ws.model import Filter
 from feishu_ws.wire.native import is_consumer_name
 from feishu_ws.wire.wanted import find_flaw
@@ -68,10 +68,9 @@ def _filter(name: str, table: dict[str, Any], *, ignore_own: bool) -> Filter:
 
 def _words(table: dict[str, Any], name: str, default: list[str]) -> tuple[str, ...]:
     value = table.get(name, default)
-    try:
-        return Texts().parse(value)
-    except UnfitError as exc:
-        raise UnfitError(f"{name} = {show(value, MAX_SEEN)}", f"{name} as a list of words") from exc
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise UnfitError(f"{name} = {show(value, MAX_SEEN)}", f"{name} as a list of words")
+    return tuple(value)
 
 
 def _short(name: str, wanted: Filter) -> str:

@@ -98,7 +98,8 @@ def _find_file(path: str | None, draft: Draft) -> ConfigFile | None:
     asked = path or draft.env.get(ENV_CONFIG)
     if asked:
         return _read_file(asked, draft)
-    if Path(LOCAL_FILE).exists():
+    is_there = Path(LOCAL_FILE).exists()
+    if is_there:
         owner = Path(LOCAL_FILE).stat().st_uid
         if owner in {0, os.geteuid()}:
             return _read_file(LOCAL_FILE, draft)
@@ -107,7 +108,7 @@ def _find_file(path: str | None, draft: Draft) -> ConfigFile | None:
         )
     if Path(SYSTEM_FILE).exists():
         return _read_file(SYSTEM_FILE, draft)
-    draft.missing = (f"./{LOCAL_FILE}", SYSTEM_FILE)
+    draft.missing = (SYSTEM_FILE,) if is_there else (f"./{LOCAL_FILE}", SYSTEM_FILE)
     return None
 
 

@@ -21,6 +21,7 @@ MAX_PORT: Final = 65535
 _HOST_PORT: Final = r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})"
 WORD: Final = "[^\x00-\x20\x7f\ud800-\udfff]+"
 
+
 class UnfitError(Exception):
     """A value does not fit its key.
 

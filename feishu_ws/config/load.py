@@ -15,10 +15,14 @@ PLACES: Final = {JOURNAL_KEY: "…/journal.db", SOCKET_KEY: "…/events.sock"}
 
 
 class ConfigError(FeishuWsError):
-    """The configuration is not valid; `errors` has a line for every reason."""
+    """The configuration is not valid; `errors` has a line for every reason.
 
-    def __init__(self, errors: Iterable[str]) -> None:
+    `warnings` has one for all that is unwise: it may be what the errors come from.
+    """
+
+    def __init__(self, errors: Iterable[str], warnings: Iterable[str] = ()) -> None:
         self.errors = tuple(errors)
+        self.warnings = tuple(warnings)
         super().__init__(Fault.CONFIG_INVALID, "; ".join(self.errors))
 
 
@@ -63,7 +67,7 @@ def load(path: str | None, env: Environment, *, needs_secret: bool = True) -> Lo
         resolve_secret(draft)
     apply_rules(draft)
     if draft.errors:
-        raise ConfigError(draft.errors)
+        raise ConfigError(draft.errors, draft.warnings)
     file = draft.file.path if draft.file else None
     return Loaded(assemble(draft.values), draft.sources, tuple(draft.warnings), file)
 

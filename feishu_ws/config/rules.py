@@ -3,7 +3,7 @@
 import grp
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,8 +29,14 @@ def apply_rules(draft: Draft) -> None:
 def _check_app_id(draft: Draft) -> None:
     if draft.values["app.id"] or "app.id" in draft.unfit or is_file_lost(draft):
         return
-    where = draft.file.path if draft.file else f"neither {' nor '.join(draft.missing)} is there"
+    where = draft.file.path if draft.file else _not_there(draft.missing)
     draft.refuse("app.id", "nothing", KEYS["app.id"].kind.expected, where)
+
+
+def _not_there(missing: Sequence[str]) -> str:
+    if len(missing) == 1:
+        return f"{missing[0]} is not there"
+    return f"neither {' nor '.join(missing)} is there"
 
 
 def _check_order(draft: Draft, low: str, high: str) -> None:

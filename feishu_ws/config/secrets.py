@@ -7,12 +7,20 @@ from typing import Final
 from feishu_ws.config.draft import Draft, is_file_lost, is_open_to_others, reason
 from feishu_ws.config.keys import KEYS
 from feishu_ws.config.kinds import UnfitError
+from feishu_ws.secret import Secret
 
 SECRET: Final = "app.secret"  # noqa: S105  # the name of a key
 SECRET_FILE: Final = "app.secret_file"  # noqa: S105  # the name of a key
 CREDENTIAL: Final = "app_secret"
 MAX_SECRET_BYTES: Final = 4096
 EXPECTED: Final = "a readable file with the secret alone"
+PROXY: Final = "upstream.proxy"
+INSTEAD: Final = {
+    SECRET: f"mode 0600, or {SECRET_FILE}",
+    "lookalike.secret": f"mode 0600, or {KEYS['lookalike.secret'].variable}",
+    PROXY: f"mode 0600, or {KEYS[PROXY].variable}",
+}
+"""Where secrets may stand that others are not to read."""
 
 
 def resolve_secret(draft: Draft) -> None:
@@ -28,10 +36,9 @@ def resolve_secret(draft: Draft) -> None:
     elif SECRET_FILE in given:
         _warn_if_open(draft, Path(draft.values[SECRET_FILE]))
         _read_secret(draft, Path(draft.values[SECRET_FILE]), draft.values[SECRET_FILE])
-    elif SECRET in given:
-        _warn_if_in_open_file(draft)
-    else:
+    elif not given:
         _refuse_none(draft)
+    _warn_if_in_open_file(draft)
 
 
 def _credential(draft: Draft) -> Path | None:
@@ -70,11 +77,19 @@ def _warn_if_open(draft: Draft, path: Path) -> None:
 
 
 def _warn_if_in_open_file(draft: Draft) -> None:
+    """Warn of every secret that stands in a configuration others may read."""
     file = draft.file
-    if file and file.is_open_to_others and draft.sources[SECRET] == file.path:
-        draft.warn(
-            SECRET, "a secret in a file that others may read", f"mode 0600, or {SECRET_FILE}"
-        )
+    if not (file and file.is_open_to_others):
+        return
+    for key, expected in INSTEAD.items():
+        if draft.sources[key] == file.path and _holds_secret(draft.values[key]):
+            draft.warn(key, "a secret in a file that others may read", expected)
+
+
+def _holds_secret(value: Secret | str) -> bool:
+    if isinstance(value, Secret):
+        return bool(value)
+    return "@" in value  # of a proxy's login
 
 
 def _refuse_none(draft: Draft) -> None:

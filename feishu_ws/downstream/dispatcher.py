@@ -101,6 +101,11 @@ class Dispatcher:
             self._count_disconnect(seat)
         self._vacate(seat, cause, unsettled)
 
+    def take_back(self, seat: Seat, positions: Iterable[int]) -> None:
+        """A part of a consumer went away: what it had goes to the rest of it."""
+        seat.progress.take_back(positions, self._clock.monotonic())
+        self._pump(seat)
+
     def _vacate(self, seat: Seat, cause: str, unsettled: int) -> None:
         seat.outlet = None
         seat.batch = None

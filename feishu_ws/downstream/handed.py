@@ -1,10 +1,16 @@
 """One delivery, and what becomes of it when it fails. Pure."""
 
+import math
 from enum import Enum, auto
+from typing import Final
 
 import msgspec
 
 from feishu_ws.model import Envelope
+
+FIRST_RETRY_S: Final = 1.0
+MAX_RETRY_S: Final = 300.0
+MAX_DOUBLINGS: Final = 9  # of the first retry: with them it is over `MAX_RETRY_S`
 
 
 class Handed(msgspec.Struct, gc=False):
@@ -34,3 +40,8 @@ class Verdict(Enum):
 
     AGAIN = auto()
     BURY = auto()
+
+
+def retry_wait_s(count: int) -> float:
+    """Return how long a delivery waits after so many attempts that were counted."""
+    return min(math.ldexp(FIRST_RETRY_S, min(count - 1, MAX_DOUBLINGS)), MAX_RETRY_S)

@@ -116,18 +116,15 @@ def _never_live(lives: Iterable[LinkLife]) -> set[int]:
 
 def _filled(stretches: Iterable[Stretch], spans: Iterable[Stretch]) -> Iterator[Stretch]:
     """Return a link's stretches, and in these spans that it was not there where none tells."""
-    left = list(spans)
+    left = [span._replace(state=State.GONE) for span in spans]
     for stretch in stretches:
-        while left and left[0].from_ms < stretch.from_ms:
-            span = left.pop(0)
-            yield Stretch(span.from_ms, min(span.to_ms, stretch.from_ms), State.GONE)
-        left = [
-            s._replace(from_ms=max(s.from_ms, stretch.to_ms))
-            for s in left
-            if s.to_ms > stretch.to_ms
-        ]
+        for span in left:
+            if span.from_ms < stretch.from_ms:
+                yield span._replace(to_ms=min(span.to_ms, stretch.from_ms))
         yield stretch
-    yield from (span._replace(state=State.GONE) for span in left)
+        late = (span for span in left if span.to_ms > stretch.to_ms)
+        left = [span._replace(from_ms=max(span.from_ms, stretch.to_ms)) for span in late]
+    yield from left
 
 
 # -- one link -----------------------------------------------------------------------------

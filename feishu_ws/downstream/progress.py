@@ -18,16 +18,13 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from feishu_ws.downstream.done import Done
-from feishu_ws.downstream.handed import Handed, Verdict
+from feishu_ws.downstream.handed import Handed, Verdict, retry_wait_s
 from feishu_ws.downstream.settings import MAX_REJECTED, DeliverySettings
 from feishu_ws.downstream.stale import Stale
 from feishu_ws.downstream.stuck import Stuck
 from feishu_ws.model import Attempt, CompiledFilter, ConsumerRecord, DeadLetter, Event, Filter, Span
 from feishu_ws.wire.native import MAX_RETRY_IN_S
 
-FIRST_RETRY_S: Final = 1.0
-MAX_RETRY_S: Final = 300.0
-MAX_DOUBLINGS: Final = 9  # of the first retry: with them it is over `MAX_RETRY_S`
 _SLACK: Final = 64  # stale entries a heap may hold besides one per delivery
 
 
@@ -279,10 +276,7 @@ class Progress:
         attempt = self._count(position, reason)
         if attempt.count >= self.settings.max_attempts:
             return Verdict.BURY, attempt
-        wait_s = retry_in_s
-        if wait_s is None:
-            doublings = min(attempt.count - 1, MAX_DOUBLINGS)
-            wait_s = min(FIRST_RETRY_S * 2**doublings, MAX_RETRY_S)
+        wait_s = retry_wait_s(attempt.count) if retry_in_s is None else retry_in_s
         attempt = Attempt(attempt.count, now_ms + round(wait_s * 1000), reason)
         self.attempts[position] = attempt
         handed = self._out[position]
@@ -390,6 +384,13 @@ class Progress:
         self.stale = Stale()
         self._put_all_back(now_s)
         return counted
+
+    def take_back(self, positions: Iterable[int], now_s: float) -> None:
+        """What of this is in flight goes out again: whoever had it is gone. Counts no attempt."""
+        for position in positions:
+            if self.is_in_flight(position):
+                self._put_back(self._out[position], now_s)
+        self._watch_oldest(now_s)
 
     def _put_all_back(self, now_s: float) -> None:
         for handed in self._out.values():

@@ -39,7 +39,7 @@ class LinkFailed(Happening):
     Attributes:
         phase: discovery, dns, tcp, tls, proxy or handshake.
         failures: Attempts that failed in a row, this one included.
-        retry_in_s: Seconds until the next attempt.
+        retry_in_s: Seconds until the next attempt, None if there is none.
     """
 
     link: int
@@ -47,7 +47,7 @@ class LinkFailed(Happening):
     phase: str
     detail: str
     failures: int
-    retry_in_s: float
+    retry_in_s: float | None
     code: int | None = None
 
 

@@ -23,13 +23,14 @@ TIMEOUT_S: Final = 30.0  # a call in all; Feishu's own gateway gives up sooner
 TOKEN_TIMEOUT_S: Final = 10.0
 MAX_TOKEN_ANSWER: Final = 64 * 1024
 
-_RESULTS: Final = {
+RESULTS: Final = {
     Verdict.DONE: "ok",
     Verdict.RENEW: "auth",
     Verdict.WAIT: "rate_limited",
     Verdict.AGAIN: "server_error",
     Verdict.REFUSED: "client_error",
 }
+"""What calls are counted as, by what their answers mean; without any, as the next."""
 TRANSPORT_FAILED: Final = "transport"
 
 
@@ -85,15 +86,20 @@ class Caller:
             UnsentError: No connection came about: Feishu has not heard of it.
             FeishuWsError: No token, or `api_failed`: Feishu may have obeyed.
         """
-        token = await self._token()
+        token = await self.token()
         answer = await self._ask(request, token, timeout_s, most)
         if judge(answer).verdict is not Verdict.RENEW:
             return answer
         self.tokens.reject(token)
         self._tally.api_retries += 1
-        return await self._ask(request, await self._token(), timeout_s, most)
+        return await self._ask(request, await self.token(), timeout_s, most)
 
-    async def _token(self) -> Secret:
+    async def token(self) -> Secret:
+        """Return the tenant token of the moment.
+
+        Raises:
+            FeishuWsError: There is none to be had.
+        """
         token = await self.tokens.get()
         left_s = (self.tokens.until_s or 0.0) - self._clock.monotonic()
         self._tally.token_expiry_s = self._clock.wall_ms() / 1000 + left_s
@@ -115,7 +121,7 @@ class Caller:
         except FeishuWsError:
             self._tally.api_requests[route, TRANSPORT_FAILED] += 1
             raise
-        self._tally.api_requests[route, _RESULTS[judge(answer).verdict]] += 1
+        self._tally.api_requests[route, RESULTS[judge(answer).verdict]] += 1
         self._tally.api_request_duration[route].observe(self._clock.monotonic() - began_s)
         return answer
 

@@ -15,8 +15,12 @@ _SOCKET_MODE: Final = 0o660  # as the event socket: owner and group
 _PROBE_TIMEOUT_S: Final = 0.2  # a listener whose backlog is full lets connect() wait
 
 
-def bind(listen: Listen) -> socket.socket:
+def bind(listen: Listen, key: str = "telemetry.listen") -> socket.socket:
     """Return a listening socket.
+
+    Args:
+        listen: Where.
+        key: Which setting says so, for error messages.
 
     Raises:
         FeishuWsError: `port_in_use`, saying whose; `socket_failed`; `config_invalid`.
@@ -24,9 +28,9 @@ def bind(listen: Listen) -> socket.socket:
     try:
         return _bind_unix(listen.path) if listen.path else _bind_tcp(listen)
     except OSError as exc:
-        raise _cannot_listen(listen, exc) from exc
+        raise _cannot_listen(listen, exc, key) from exc
     except ValueError as exc:  # a host that IDNA refuses, a path with a zero byte
-        raise _cannot_listen(listen, OSError(errno.EINVAL, str(exc))) from exc
+        raise _cannot_listen(listen, OSError(errno.EINVAL, str(exc)), key) from exc
 
 
 def where(listener: socket.socket) -> Listen:
@@ -86,14 +90,12 @@ def _clear_stale(path: str) -> None:
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
-def _cannot_listen(listen: Listen, exc: OSError) -> FeishuWsError:
+def _cannot_listen(listen: Listen, exc: OSError, key: str) -> FeishuWsError:
     if exc.errno == errno.EADDRINUSE:
         owner = port_owner(listen.port) if not listen.path else ""
         return FeishuWsError(
             Fault.PORT_IN_USE,
-            f"telemetry.listen: {listen} is taken by {owner or 'another process'}, expected it free",
+            f"{key}: {listen} is taken by {owner or 'another process'}, expected it free",
         )
     fault = Fault.SOCKET_FAILED if listen.path else Fault.CONFIG_INVALID
-    return FeishuWsError(
-        fault, f"telemetry.listen: cannot listen on {listen}: {exc.strerror or exc}"
-    )
+    return FeishuWsError(fault, f"{key}: cannot listen on {listen}: {exc.strerror or exc}")

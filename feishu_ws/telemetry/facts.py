@@ -104,6 +104,21 @@ class ConsumerFact:
 
 
 @dataclass(frozen=True, slots=True)
+class LookalikeFact:
+    """The Feishu-compatible endpoint.
+
+    Attributes:
+        address: HOST:PORT it listens on.
+        clients: WebSockets that are open; the newest gets what is new.
+        consumer: By which name the journal knows them all.
+    """
+
+    address: str
+    clients: int
+    consumer: str
+
+
+@dataclass(frozen=True, slots=True)
 class ActiveFault:
     """A fault that lasts.
 
@@ -167,6 +182,7 @@ class Facts:
         last_event_ms: When the last event was read from Feishu.
         faults: From `FaultWatch.active`.
         losses: From `RecentLosses.losses`, newest first.
+        lookalike: None where it is off.
     """
 
     version: str
@@ -185,3 +201,4 @@ class Facts:
     last_event_ms: int = 0
     faults: tuple[ActiveFault, ...] = ()
     losses: tuple[Loss, ...] = ()
+    lookalike: LookalikeFact | None = None

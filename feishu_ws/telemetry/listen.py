@@ -1,4 +1,4 @@
-"""Where telemetry listens, and which requests are meant for it. Pure but for `own_name`.
+"""Where HTTP is listened for, and which requests are meant for it. Pure but for `own_name`.
 
 A page in a browser can make that browser ask a loopback port; it cannot choose the
 `Host` it asks for, only point a name of its own there. So the `Host` must be the

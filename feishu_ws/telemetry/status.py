@@ -14,6 +14,7 @@ from feishu_ws.telemetry.facts import (
     Facts,
     JournalFact,
     LinkFact,
+    LookalikeFact,
     Loss,
 )
 from feishu_ws.telemetry.health import ready
@@ -42,6 +43,7 @@ def status_object(facts: Facts) -> dict[str, Any]:
         "last_event_ms": facts.last_event_ms,
         "consumers": [_consumer(consumer) for consumer in facts.consumers],
         "losses": [_loss(loss) for loss in facts.losses],
+        "lookalike": _lookalike(facts.lookalike),
     }
 
 
@@ -115,6 +117,16 @@ def _consumer(consumer: ConsumerFact) -> dict[str, Any]:
         "in_flight": consumer.in_flight,
         "oldest_pending_ms": consumer.oldest_pending_ms,
         "types": list(consumer.types),
+    }
+
+
+def _lookalike(lookalike: LookalikeFact | None) -> dict[str, Any] | None:
+    if lookalike is None:
+        return None
+    return {
+        "address": lookalike.address,
+        "clients": lookalike.clients,
+        "consumer": lookalike.consumer,
     }
 
 

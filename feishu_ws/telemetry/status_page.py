@@ -50,12 +50,14 @@ def _headline(status: dict[str, Any]) -> str:
     live = sum(bool(link["established_ms"]) for link in status["links"])
     word, kind = ("ready", "good") if status["ready"] else ("not ready", "bad")
     storm = " (reconnect storm)" if status["storm"] else ""
+    changed = ", ".join(status["needs_restart"])
+    restart = f"; changed and waiting for a restart: {escape(changed)}" if changed else ""
     fault = f" — {escape(status['fault'])}: {escape(status['hint'])}" if status["fault"] else ""
     return (
         f'<p class="{kind}"><strong>{word}</strong>{fault}</p>'
         f"<p>{live} of {status['links_wanted']} links live{storm}, "
         f"last event {_ago(status['last_event_ms'], status['now_ms'])}, "
-        f"up {_span(status['now_ms'] - status['started_ms'])}</p>"
+        f"up {_span(status['now_ms'] - status['started_ms'])}{restart}</p>"
     )
 
 

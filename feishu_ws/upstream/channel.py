@@ -5,6 +5,9 @@ writes each message by itself. Its protocol core needs none of that: here a mess
 goes straight from the bytes that came in to the sink, and any number of messages go
 out in one write.
 
+Invariant: however much comes in, others get their turn of the loop after a bounded part
+of it, and what is kept of it is bounded in bytes, whatever pieces it comes in.
+
 Source of what is overridden: websockets 15.0.1 asyncio/connection.py and client.py;
 `create_connection=` is its documented way to customise.
 """
@@ -20,11 +23,15 @@ from typing import Final, Protocol
 from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
 from websockets.frames import DATA_OPCODES, Frame, Opcode
-from websockets.protocol import Event, State
+from websockets.protocol import SEND_EOF, Event, State
 
 CLOSE_TIMEOUT_S: Final = 0.5  # on a dead peer the library's 10 s would be 10 s of outage
 MAX_FRAME: Final = 16 * 1024 * 1024  # its default of 1 MiB kills the link on one large event
 WRITE_HIGH: Final = 1024 * 1024  # some 2,000 confirmations; above it the link counts as stalled
+
+SLICE: Final = 16 * 1024  # bytes, of the smallest frames 8,000: what the core takes in one go
+PER_TURN: Final = 128 * 1024  # bytes, some milliseconds' worth; a transport hands over millions
+PER_FRAME: Final = 128  # bytes that take as long as what every frame takes, however small
 
 _RTO_MAX_MS: Final = 44 if sys.platform == "linux" else 0
 """The longest wait between two sendings of the same bytes, in milliseconds.
@@ -97,8 +104,11 @@ class Channel(ClientConnection):
             write_limit=WRITE_HIGH,
         )
         self._sink = sink
-        self._pieces: list[bytes] = []
+        self._message = bytearray()
         self._is_text = False
+        self._waiting = b""
+        self._taken = 0
+        self._is_resting = False
         sink.on_tcp()
 
     # -- in ---------------------------------------------------------------------------
@@ -110,15 +120,52 @@ class Channel(ClientConnection):
         self._sink.on_connected(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the transport."""
+        """Take bytes from the transport; of very many some in this turn of the loop."""
         self._sink.on_bytes()
+        if self._is_resting:
+            self._waiting += data
+        elif len(data) > SLICE:
+            self._take_slices(data)
+        else:
+            self._take(data)
+        if self._taken >= PER_TURN:
+            self._rest()
+
+    def _take_slices(self, data: bytes) -> None:
+        """Take bytes until `PER_TURN` is used up; what is left waits."""
+        at = 0
+        while at < len(data) and self._taken < PER_TURN:
+            self._take(data[at : at + SLICE])
+            at += SLICE
+        self._waiting = data[at:]
+
+    def _take(self, data: bytes) -> None:
+        self._taken += len(data)
         super().data_received(data)
         core = self.protocol
         if core.state is State.CLOSING and (core.close_rcvd or core.parser_exc):
             self._hang_up()
 
+    def _rest(self) -> None:
+        """Let others come first, and read nothing more before that."""
+        if not self._is_resting and not self.transport.is_closing():
+            self._is_resting = True
+            self.transport.pause_reading()
+            self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_resting, self._taken = False, 0
+        if self.transport.is_closing():
+            return
+        self._take_slices(self._waiting)
+        if self._taken >= PER_TURN:
+            self._rest()
+        else:
+            self.transport.resume_reading()
+
     def process_event(self, event: Event) -> None:
         """Take one frame, or the answer to the upgrade."""
+        self._taken += PER_FRAME
         if not isinstance(event, Frame):
             super().process_event(event)
         elif event.opcode is Opcode.BINARY and event.fin:
@@ -132,10 +179,10 @@ class Channel(ClientConnection):
         """Join a fragmented message; the protocol core has checked order and size."""
         if frame.opcode is not Opcode.CONT:
             self._is_text = frame.opcode is Opcode.TEXT
-        self._pieces.append(bytes(frame.data))
+        self._message += frame.data
         if not frame.fin:
             return
-        message, self._pieces = b"".join(self._pieces), []
+        message, self._message = bytes(self._message), bytearray()
         if self._is_text:
             self._sink.on_text()
         else:
@@ -152,6 +199,15 @@ class Channel(ClientConnection):
         self._sink.on_gone(exc)
 
     # -- out --------------------------------------------------------------------------
+
+    def send_data(self) -> None:
+        """Send what the core wants sent; many small pongs in one piece, which takes less room."""
+        core = self.protocol
+        if not core.writes:  # as after most of what comes in
+            return
+        if SEND_EOF not in core.writes:
+            core.writes = [b"".join(core.writes)]
+        super().send_data()
 
     def write_messages(self, messages: Iterable[bytes]) -> bool:
         """Send binary messages in one write; return False if the WebSocket is closing."""

@@ -110,6 +110,11 @@ class Connection:
         return self._keepalive.last_inbound_s
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it is no more, though nobody may have been told."""
+        return self._gone.done()
+
+    @property
     def is_acknowledged(self) -> bool:
         """Whether the peer's TCP has taken the ping that is not answered yet."""
         since_s = self._keepalive.awaiting_since_s
@@ -296,6 +301,8 @@ class Connection:
         self._now_s = self._clock.monotonic()
         self._keepalive.heard(self._now_s)
         self.is_suspect = False
+        if self._stalled_s is not None and self._unsent > UNSENT_MAX:  # pongs, which nobody reads
+            self._stall(f"{self._unsent} bytes unsent, at most {UNSENT_MAX} may be")
 
     def on_message(self, data: bytes) -> None:
         """Take a frame, unless the link is being drained."""

@@ -44,6 +44,11 @@ class LiveLink(Protocol):
         ...
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it is no more, though nobody may have been told."""
+        ...
+
+    @property
     def is_acknowledged(self) -> bool:
         """Whether the peer's TCP has taken the ping that is not answered yet."""
         ...

@@ -17,7 +17,7 @@ import msgspec
 from feishu_ws.clock import Clock
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import DiscoveryAnswered, Observer
-from feishu_ws.secret import REDACTED
+from feishu_ws.secret import conceal
 from feishu_ws.upstream.attempt import USER_AGENT, Attempt, Phase
 from feishu_ws.upstream.exchange import Answer, NoAnswerError, post
 from feishu_ws.upstream.proxy import choose_proxy
@@ -72,13 +72,10 @@ class Discovery:
         try:
             answer = await self._post(credentials, attempt)
             code = "0"
-            _check_size(answer)
-            endpoint = parse_discovery(
-                answer.status, answer.body, answer.headers, credentials.domain
-            )
+            endpoint = _read(answer, credentials)
         except FeishuWsError as exc:
             code = _label(answer, exc)
-            raise _conceal(exc, credentials.secret.reveal()) from None
+            raise
         finally:
             took_s = self._clock.monotonic() - began_s
             offset_s = _clock_offset(answer, began_ms, took_s)
@@ -122,11 +119,15 @@ class Discovery:
         return await open_tunnel(proxy, self._resolver, host, port, attempt)
 
 
-def _check_size(answer: Answer) -> None:
-    """Refuse an endpoint that would be too long; of an HTTP error only the beginning counts."""
-    if answer.status == HTTP_OK and len(answer.body) > MAX_BODY:
+def _read(answer: Answer, credentials: Credentials) -> Endpoint:
+    """Return the endpoint in an answer; a captive portal may echo the request, secret and all."""
+    if (
+        answer.status == HTTP_OK and len(answer.body) > MAX_BODY
+    ):  # of an error the beginning will do
         detail = f"discovery was answered with more than {MAX_BODY} bytes, expected some hundred"
         raise FeishuWsError(Fault.DISCOVERY_MALFORMED, detail)
+    secrets = (credentials.secret.reveal(),)
+    return parse_discovery(answer.status, answer.body, answer.headers, credentials.domain, secrets)
 
 
 def _translate(exc: Exception, attempt: Attempt) -> FeishuWsError:
@@ -144,14 +145,6 @@ def _words(exc: Exception) -> str:
             return words
         case _:
             return str(exc) or type(exc).__name__
-
-
-def _conceal(exc: FeishuWsError, secret: str) -> FeishuWsError:
-    """Return the error without the secret: a captive portal may echo the request."""
-    if not secret or secret not in exc.detail:
-        return exc
-    detail = exc.detail.replace(secret, REDACTED)
-    return FeishuWsError(exc.fault, detail, code=exc.code, retry_after_s=exc.retry_after_s)
 
 
 def _label(answer: Answer | None, exc: FeishuWsError) -> str:

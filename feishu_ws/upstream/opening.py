@@ -5,6 +5,7 @@ The one place that knows what these raise.
 
 import socket
 import ssl
+from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from websockets.exceptions import (
 )
 
 from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.secret import conceal
 from feishu_ws.upstream.attempt import USER_AGENT, Attempt, Phase
 from feishu_ws.upstream.channel import MAX_FRAME, QUIET, Channel, Sink
 from feishu_ws.upstream.proxy import choose_proxy
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
 DEFAULT_PORTS: Final = {"wss": 443, "ws": 80}
+WORDS_SHOWN: Final = 200  # characters; some of the library's words repeat a header of the answer
 
 _FAULT_OF_PHASE: Final = {
     Phase.DISCOVERY: Fault.DISCOVERY_FAILED,
@@ -83,7 +86,7 @@ class Opening:
                     sock.close()
                 raise
         except _FOREIGN as exc:
-            raise _translate(exc, attempt) from exc
+            raise _translate(exc, attempt, endpoint.secrets) from exc
 
     async def _tcp(self, endpoint: Endpoint, attempt: Attempt) -> socket.socket:
         """Return a connection to the host of the WebSocket, directly or through the proxy."""
@@ -117,12 +120,13 @@ def _place(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
 
 
-def _translate(exc: Exception, attempt: Attempt) -> FeishuWsError:
+def _translate(exc: Exception, attempt: Attempt, secrets: Collection[str]) -> FeishuWsError:
     if isinstance(exc, InvalidStatus):
         headers = {name: _read(value) for name, value in exc.response.headers.raw_items()}
-        return parse_handshake_refusal(exc.response.status_code, headers)
+        return parse_handshake_refusal(exc.response.status_code, headers, secrets)
     fault, attempt.phase = _judge(exc, attempt.phase)
-    return FeishuWsError(fault, f"{_words(exc)}, in phase {attempt.phase}")
+    words = conceal(_words(exc), secrets)[:WORDS_SHOWN]
+    return FeishuWsError(fault, f"{words}, in phase {attempt.phase}")
 
 
 def _read(value: str) -> str:

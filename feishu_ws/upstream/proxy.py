@@ -4,7 +4,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from feishu_ws.faults import Fault, FeishuWsError
-from feishu_ws.secret import redact_url
+from feishu_ws.secret import redact_url, split_url
 
 FROM_ENVIRONMENT: Final = "env"
 SOCKS: Final = frozenset({"socks5", "socks5h"})  # either way the proxy looks up the names
@@ -45,11 +45,11 @@ def is_socks(proxy: str | None) -> bool:
 
 
 def _usable(proxy: str) -> str:
-    parts = urlsplit(proxy)
-    if parts.scheme in SOCKS | {"http"} and parts.hostname:
+    parts = split_url(proxy)
+    if parts is not None and parts.scheme in SOCKS | {"http"} and parts.hostname:
         return proxy
     raise FeishuWsError(
         Fault.CONFIG_INVALID,
-        f"the proxy is {redact_url(proxy)}, expected http://HOST:PORT or socks5://HOST:PORT,"
+        f"the proxy is {redact_url(proxy)}, expected http:// or socks5:// before host and port,"
         " in upstream.proxy or the environment",
     )

@@ -96,15 +96,11 @@ class Renewal:
             if not self._permit.may_renew(self._index):
                 wake_s = self._clock.monotonic() + TURN_S
                 continue
-            try:
-                opened = await self._open(fault)
-            finally:
-                self._permit.renewed(self._index)
-            if isinstance(opened, float):
-                wake_s = self._clock.monotonic() + opened
-                due_s = max(due_s, wake_s)
-            elif fault is Fault.ROTATED or not await self._recovers(link, (*opened, fault)):
-                return *opened, fault
+            found = await self._find(link, fault)
+            if not isinstance(found, float):
+                return found
+            wake_s = self._clock.monotonic() + found
+            due_s = max(due_s, wake_s)
 
     def _next_due_s(self) -> float:
         if not self._rotate_after_s:
@@ -116,6 +112,19 @@ class Renewal:
         if link.is_suspect:
             return Fault.LINK_SUSPECT
         return Fault.ROTATED if self._clock.monotonic() >= due_s else None
+
+    async def _find(self, link: LiveLink, fault: Fault) -> Successor | float:
+        """Return what shall replace `link`, or the seconds until it may be tried again."""
+        try:
+            opened = await self._open(fault)
+        finally:
+            self._permit.renewed(self._index)
+        if isinstance(opened, float):
+            return opened
+        successor = *opened, fault
+        if fault is Fault.ROTATED or await self._is_needed(link, successor):
+            return successor
+        return SOON_S
 
     async def _open(self, fault: Fault) -> tuple[LiveLink, Attempt] | float:
         """Return a live link with its attempt, or the seconds until it may be tried again."""
@@ -136,31 +145,32 @@ class Renewal:
             self._warn(fault, report_defect(exc))
         return AGAIN_S
 
-    async def _recovers(self, link: LiveLink, successor: Successor) -> bool:
+    async def _is_needed(self, link: LiveLink, successor: Successor) -> bool:
         """Wait for what becomes of a suspect link; if it answers, close the fresh one.
 
         What silenced the one may have ended when the other could be opened. Where the
         peer's TCP has taken the ping the answer may be on its way, and until then both
         bring events; else there is a last moment.
         """
-        self._spare = successor
+        fresh, self._spare = successor[0], successor
         try:
             await self._clock.sleep(LAST_MOMENT_S)
-            while link.is_suspect and link.is_acknowledged:
+            while link.is_suspect and link.is_acknowledged and not fresh.has_ended:
                 await self._clock.sleep(LAST_MOMENT_S)
-            if link.is_suspect:
+            if link.is_suspect and not fresh.has_ended:
                 self._spare = None
+                return True
         finally:
-            if spare := self.take_spare():
-                await spare[0].drain(SPARE_DRAIN_S)
-        if spare is not None:
+            if self.take_spare() is not None:
+                await fresh.drain(SPARE_DRAIN_S)
+        if not link.is_suspect:
             self._observe(LinkWarned(self._index, "a ping was answered late; the link stays"))
-        return spare is not None
+        return False
 
     def take_spare(self) -> Successor | None:
         """Hand over the fresh link that waits for what becomes of the old one, if one does."""
         spare, self._spare = self._spare, None
-        return spare
+        return None if spare is None or spare[0].has_ended else spare
 
     def _warn(self, fault: Fault, exc: FeishuWsError) -> None:
         detail = f"no fresh link to replace this one ({fault}): {exc.fault}: {exc.detail}"

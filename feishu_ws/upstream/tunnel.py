@@ -79,7 +79,7 @@ async def open_tunnel(
     if is_socks(proxy):
         from feishu_ws.upstream import socks  # a library that few need
 
-        return await socks.open_tunnel(proxy, resolver, host, port, attempt.enter)
+        return await socks.open_tunnel(proxy, resolver, host, port, attempt)
     parts = urlsplit(proxy)
     sock = await dial(resolver, parts.hostname or "", parts.port or HTTP_PORT, attempt, Phase.PROXY)
     try:

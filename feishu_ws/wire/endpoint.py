@@ -2,20 +2,21 @@
 
 Source: lark-oapi 1.7.5 ws/client.py:252-309 and ws/const.py; oapi-sdk-go v3.2.2
 ws/const.go. Neither the URL's query nor anything of a refused request is put into
-an error message: the query carries `access_key` and `ticket`.
+an error message: the query carries `access_key` and `ticket`. Words that whoever
+answered chose are looked through for both, and only then cut.
 """
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, urlsplit
 
 import msgspec
 
 from feishu_ws.faults import Fault, FeishuWsError
-from feishu_ws.secret import redact_url
+from feishu_ws.secret import conceal, redact_url
 from feishu_ws.wire.session import ServerTimings, merge_config
 
 DISCOVERY_PATH: Final = "/callback/ws/endpoint"
@@ -78,8 +79,22 @@ class Endpoint:
         """The URL without its query."""
         return redact_url(self.url).partition("?")[0]
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What stands in the URL's query, as it is written and as it is meant."""
+        query = urlsplit(self.url).query
+        pairs = (pair.partition("=") for pair in query.split("&"))
+        written = (value if sign else key for key, sign, value in pairs)
+        return (*written, *(value for _, value in parse_qsl(query)))
 
-def parse_discovery(status: int, body: bytes, headers: Mapping[str, str], domain: str) -> Endpoint:
+
+def parse_discovery(
+    status: int,
+    body: bytes,
+    headers: Mapping[str, str],
+    domain: str,
+    secrets: Collection[str] = (),
+) -> Endpoint:
     """Read the answer to a discovery request.
 
     Args:
@@ -87,37 +102,45 @@ def parse_discovery(status: int, body: bytes, headers: Mapping[str, str], domain
         body: What came with it, at most some KiB.
         headers: HTTP headers; their case does not matter.
         domain: `app.domain`, whose family the URL's host should belong to.
+        secrets: What no message may repeat.
 
     Raises:
         FeishuWsError: `rate_limited`, `discovery_failed`, `discovery_malformed`, or what
             `FAULT_BY_CODE` says, `refused_unknown` for a code that is not there.
     """
     if status != HTTP_OK:
-        raise _http_refusal(status, body, headers)
+        raise _http_refusal(status, body, headers, secrets)
     answer = _decode(body)
     code = _code(answer)
     if code is None:
         raise _malformed("an answer without a code that could be Feishu's")
     if code != 0:
-        raise _code_refusal(code, answer.get("msg"), headers)
+        raise _code_refusal(code, _shown(answer.get("msg"), secrets), headers)
     data = answer.get("data")
     url = data.get("URL") if isinstance(data, dict) else None
     if not isinstance(url, str) or not url:
         raise _malformed("code 0 without data.URL")
     assert isinstance(data, dict)
-    return _endpoint(url, data.get("ClientConfig"), domain)
+    return _endpoint(url, data.get("ClientConfig"), domain, secrets)
 
 
-def parse_handshake_refusal(status: int, headers: Mapping[str, str]) -> FeishuWsError:
+def parse_handshake_refusal(
+    status: int, headers: Mapping[str, str], secrets: Collection[str] = ()
+) -> FeishuWsError:
     """Return the fault for an upgrade that was answered with anything but 101.
 
     Feishu says why in `Handshake-*` headers and may use any HTTP status; a proxy on
     the way has only the status. Source: lark-oapi 1.7.5 ws/client.py:108-125.
+
+    Args:
+        status: HTTP status.
+        headers: HTTP headers; their case does not matter.
+        secrets: What the message may not repeat.
     """
     seen = _lowered(headers)
     said = _number(seen.get("handshake-status"))
     code = _number(seen.get("handshake-autherrcode")) or None  # 0 is how Go reads an absent one
-    words = _shown(seen.get("handshake-msg"))
+    words = _shown(seen.get("handshake-msg"), secrets)
     numbered = f", code {code}" if code else ""
     if said is None:
         fault = Fault.RATE_LIMITED if status == HTTP_TOO_MANY else Fault.HANDSHAKE_REFUSED
@@ -142,8 +165,10 @@ def _meaning(said: int, code: int | None) -> Fault:
     return Fault.HANDSHAKE_REFUSED  # perhaps of the ticket: both official SDKs fetch another
 
 
-def _http_refusal(status: int, body: bytes, headers: Mapping[str, str]) -> FeishuWsError:
-    code, words = _remark(body)
+def _http_refusal(
+    status: int, body: bytes, headers: Mapping[str, str], secrets: Collection[str]
+) -> FeishuWsError:
+    code, words = _remark(body, secrets)
     if status == HTTP_TOO_MANY or code == TOO_FAST:
         fault = Fault.RATE_LIMITED
     else:
@@ -153,13 +178,13 @@ def _http_refusal(status: int, body: bytes, headers: Mapping[str, str]) -> Feish
     return FeishuWsError(fault, detail, code=status, retry_after_s=parse_retry_after(headers))
 
 
-def _remark(body: bytes) -> tuple[int | None, str]:
+def _remark(body: bytes, secrets: Collection[str]) -> tuple[int | None, str]:
     """Return the code and words in the body of an HTTP error, where it has Feishu's form."""
     try:
         answer = _decode(body)
     except FeishuWsError:
         return None, ""
-    return _code(answer), _shown(answer.get("msg"))
+    return _code(answer), _shown(answer.get("msg"), secrets)
 
 
 def _code(answer: Mapping[str, Any]) -> int | None:
@@ -170,9 +195,9 @@ def _code(answer: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _code_refusal(code: int, words: object, headers: Mapping[str, str]) -> FeishuWsError:
+def _code_refusal(code: int, words: str, headers: Mapping[str, str]) -> FeishuWsError:
     fault = FAULT_BY_CODE.get(code, Fault.REFUSED_UNKNOWN)
-    detail = f"discovery was answered with code {code}{_shown(words)}, expected 0"
+    detail = f"discovery was answered with code {code}{words}, expected 0"
     return FeishuWsError(fault, detail, code=code, retry_after_s=parse_retry_after(headers))
 
 
@@ -191,14 +216,15 @@ def _decode(body: bytes) -> dict[str, Any]:
     return answer
 
 
-def _endpoint(url: str, config: object, domain: str) -> Endpoint:
+def _endpoint(url: str, config: object, domain: str, secrets: Collection[str]) -> Endpoint:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         raise _malformed("a URL that cannot be read") from None
     if not host or not (parts.scheme == "wss" or (parts.scheme == "ws" and is_loopback(host))):
-        raise _malformed(f"the URL {_printable(redact_url(url))}, which is not wss://")
+        seen = _printable(conceal(redact_url(url), secrets))
+        raise _malformed(f"the URL {seen}, which is not wss://")
     timings, _ = merge_config(ServerTimings(), config)
     device_id, service_id = _identity(parts)
     return Endpoint(url, device_id, service_id, timings, _foreign(host, domain))
@@ -267,14 +293,15 @@ def _seconds(value: str, date: str) -> float | None:
 def _number(value: str | None) -> int | None:
     """Read plain decimal digits, the only form Feishu uses."""
     text = (value or "").strip()
-    if not (text.isascii() and text.isdigit()) or len(text) > len(str(2**63)):
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(INT64_MAX)):
         return None
-    return int(text)
+    number = int(text)
+    return number if number <= INT64_MAX else None
 
 
-def _shown(words: object) -> str:
+def _shown(words: object, secrets: Collection[str]) -> str:
     """Return Feishu's own words in a form that can be printed."""
-    return f' "{_printable(words)}"' if isinstance(words, str) and words else ""
+    return f' "{_printable(conceal(words, secrets))}"' if isinstance(words, str) and words else ""
 
 
 def _printable(text: str) -> str:

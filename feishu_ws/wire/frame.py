@@ -22,10 +22,14 @@ SEQ: Final = "seq"
 TRACE_ID: Final = "trace_id"
 BIZ_RT: Final = "biz_rt"
 
+MAX_BESIDE: Final = 64 * 1024  # bytes of a frame that are not its payload; Feishu's have some 500
+
 PING: Final = "ping"
 PONG: Final = "pong"
 EVENT: Final = "event"
 CARD: Final = "card"
+
+_LONGEST_VARINT: Final = 10  # bytes, for 64 bits
 
 REASONS: Final = (
     "protobuf",
@@ -54,8 +58,11 @@ def parse_frame(data: bytes) -> Frame:
     """Read one binary WebSocket message.
 
     Raises:
-        FrameError: `protobuf`, the bytes are no frame.
+        FrameError: `protobuf`, the bytes are no frame; `too_large`, they are over
+            `MAX_BESIDE` without the payload: a header of 2 bytes takes some 100 when read.
     """
+    if len(data) > MAX_BESIDE and _count_beside(data) > MAX_BESIDE:
+        raise FrameError("too_large")
     try:
         frame = Frame.FromString(data)
     except DecodeError as exc:
@@ -65,12 +72,44 @@ def parse_frame(data: bytes) -> Frame:
     return frame
 
 
+def _count_beside(data: bytes) -> int:
+    """Return how many bytes of a frame are not its payload's, if over `MAX_BESIDE` not to the end.
+
+    Source: protobuf.dev/programming-guides/encoding. What breaks its rules ends the count.
+    """
+    at = beside = 0
+    while at < len(data) and beside <= MAX_BESIDE:
+        tag, after = _read_varint(data, at)
+        size = 0
+        match tag & 7:
+            case 0:
+                _, after = _read_varint(data, after)
+            case 1:
+                after += 8
+            case 2:
+                size, after = _read_varint(data, after)
+            case 5:
+                after += 4
+        beside += after - at
+        if tag >> 3 != Frame.PAYLOAD_FIELD_NUMBER:
+            beside += min(size, len(data))
+        at = after + size
+    return beside
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return a varint and where it ends; one without an end goes on to that of the data."""
+    value = 0
+    for number, byte in enumerate(data[at : at + _LONGEST_VARINT]):
+        value |= (byte & 127) << 7 * number
+        if byte < 128:
+            return value, at + number + 1
+    return value, len(data)
+
+
 def read_headers(frame: Frame) -> dict[str, str]:
     """Return the headers; of a repeated key the first counts, as in the official SDKs."""
-    found: dict[str, str] = {}
-    for header in frame.headers:
-        found.setdefault(header.key, header.value)
-    return found
+    return {header.key: header.value for header in reversed(frame.headers)}
 
 
 def without_payload(frame: Frame) -> Frame:

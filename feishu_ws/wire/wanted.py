@@ -39,5 +39,5 @@ def _flaw(name: str, words: Sequence[str], most: int, longest: int, expected: st
         if len(word) > longest:
             return Flaw(f"{name} has a word of {len(word)} characters", expected)
         if not word or not word.isprintable() or " " in word:
-            return Flaw(f"{name} has {word[:_MAX_SEEN]!a}", expected)
+            return Flaw(f"{name} has {word[:_MAX_SEEN]!r}", expected)
     return None

@@ -642,7 +642,7 @@ async def socket_is_a_file(w):
         yield
 
 
-@world()
+@world(step="socket", fault="daemon_unreachable", exit=69, seen="left by a crash", hint="log")
 async def socket_left_by_a_crash(w):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(w.directory / "events.sock"))
@@ -708,7 +708,8 @@ async def daemon_hangs(w):
         with DaemonProcess(w.directory, running.domain) as daemon:
             await asyncio.to_thread(daemon.start)
             daemon.process.send_signal(signal.SIGSTOP)
-            yield w.set(journal__path=w.directory / "journal.db")
+            listen = f"127.0.0.1:{daemon.port}"
+            yield w.set(journal__path=w.directory / "journal.db", telemetry__listen=listen)
             daemon.process.send_signal(signal.SIGCONT)
 
 
@@ -784,6 +785,12 @@ def test_what_cannot_be_told_names_why(said):
     told = said("dns_dead")
     assert [told.step(name)["seen"] for name in ("tcp", "tls", "discovery")] == ["dns failed"] * 3
     assert told.step("journal")["state"] == "ok"
+
+
+def test_a_daemon_that_hangs_has_its_own_port(said):
+    """That it is taken is no fault of its own."""
+    line = said("daemon_hangs").step("http")
+    assert (line["state"], "the daemon itself" in line["seen"]) == ("skip", True)
 
 
 def test_what_is_well_is_told_with_figures(said):
@@ -900,3 +907,41 @@ def test_it_leaves_a_stopped_journal_alone(tmp_path):
 
     assert told.step("journal")["state"] == "ok"
     assert {path: path.read_bytes() for path in tmp_path.glob("journal.db*")} == before
+
+
+async def run_bare(directory, *words):
+    """Run a command from a shell that has none of our settings; return code, stdout, stderr."""
+    bare = {k: v for k, v in os.environ.items() if not k.startswith("FEISHU_WS_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "feishu_ws", *words,
+        env=bare | {"HOME": str(directory)}, cwd=directory, stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(PATIENCE_S):
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_from_a_shell_that_knows_nothing(tmp_path):
+    """Beside a daemon that is well nothing is wrong; one that hangs is not to be started."""
+    async with Simulator(SimulatorSettings(app_id=APP_ID, app_secret=APP_SECRET)) as running:
+        with DaemonProcess(tmp_path, running.domain) as daemon:
+            await asyncio.to_thread(daemon.start)
+            await running.wait_for_links(2, 15)
+            where = ("--socket", str(daemon.socket_path))
+            code, out, _ = await run_bare(tmp_path, "doctor", "--json", *where)
+            daemon.process.send_signal(signal.SIGSTOP)
+            hung = await run_bare(tmp_path, "status", *where)
+            daemon.process.send_signal(signal.SIGCONT)
+            daemon.kill()
+            died = await run_bare(tmp_path, "status", *where)
+
+    report = json.loads(out)
+    steps = {each["step"]: each for each in report["steps"]}
+    assert (code, report["fault"]) == (0, None), out
+    assert [steps[step]["state"] for step in ("dns", "tcp", "link", "daemon")] == ["ok"] * 4
+    assert running.authority in steps["tcp"]["seen"]
+    assert (hung[0], died[0]) == (69, 69)
+    assert f"process {daemon.process.pid} (" in hung[2]
+    assert "it hangs, restart it" in hung[2]
+    assert "a daemon that died left it" in died[2]

@@ -191,6 +191,7 @@ class TestNobody:
 
         assert (code, f"process {os.getpid()}" in err) == (75, True)
         assert "no answer in 0 s, expected one" in err
+        assert "it hangs, restart it" in err
         assert [method for method, _ in served.calls] == ["ping"]
 
     async def test_a_socket_that_only_waits_for_a_daemon_is_nobody(self, served, here, monkeypatch):

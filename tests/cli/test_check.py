@@ -88,3 +88,29 @@ async def test_a_place_that_the_journal_cannot_have_is_a_warning(command, tmp_pa
     assert out.splitlines()[-2].startswith("warning: journal.path: not a directory for ")
     assert out.splitlines()[-2].endswith(str(where))
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.parametrize("proxy", ["u:hunter2@p:1", "http://u:hunter2#x@p:1"])
+async def test_a_proxy_of_the_environment_that_cannot_be_used(command, proxy):
+    """What `run` would end with is said before, and without the password."""
+    env = {"http_proxy": proxy, "https_proxy": proxy, "no_proxy": "", "NO_PROXY": ""}
+    code, out, err = await command("check", **GOOD, FEISHU_WS_UPSTREAM__PROXY="env", **env)
+    assert code == 78
+    assert err.splitlines()[-1] == "  fault: config_invalid"
+    assert "hunter2" not in out + err
+
+
+async def test_warnings_come_with_errors(command, tmp_path):
+    """A file that is unwise, or left alone, may be what an error comes from."""
+    (tmp_path / "c.toml").write_text("[app]\nsecret = 's3cret'\n")
+    (tmp_path / "c.toml").chmod(0o644)
+
+    code, _, err = await command("check", "--config", "c.toml")
+    _, _, told = await command("--json", "check", "--config", "c.toml")
+
+    assert code == 78
+    assert [line[:25] for line in err.splitlines()[:2]] == [
+        "feishu-ws: app.id: nothin",
+        "feishu-ws: warning: app.s",
+    ]
+    assert json.loads(told)["error"]["warnings"][0].startswith("app.secret: a secret in a file")

@@ -168,11 +168,14 @@ class TestOnATerminal:
         assert later.startswith("── 2026-03-21 ──\n00:00:00      2  ")
 
     def test_a_time_that_is_none_is_no_day(self, columns):
-        """The columns stay where they are."""
+        """The columns stay where they are, and the day is still that of the line before."""
         columns(80)
-        event = cloud_event(1, time="")
+        lines = EventLines(_Terminal())
+        lines.line(MESSAGE)
+        timeless = _delivery(json.dumps(event_params(1, event=cloud_event(1, time=""))).encode())
 
-        assert _line(1, event, _Terminal()).startswith(" " * 8 + "      1  message")
+        assert lines.line(timeless).startswith(" " * 8 + "      1  message")
+        assert not lines.line(MESSAGE).startswith("──")
 
     @pytest.mark.parametrize("count", [40, 80, 119, 120, 200])
     def test_long_words_are_cut_to_the_terminal(self, columns, count):

@@ -118,7 +118,30 @@ def test_more_outages_than_one():
     ]
 
     assert show(told(lives, {0: at(4) + 20_000}))[-1].startswith(
-        "2 losses, 2 outages of 40 s, live 99.9"
+        "2 losses, 2 outages, 40 s in all, live 99.9"
+    )
+
+
+@pytest.mark.parametrize("links", [1, 2])
+def test_no_link_was_ever_live(links):
+    """The first start cannot reach Feishu: that is said, and for how long; the rest is not known."""
+    tried = (Tried(Fault.DNS_FAILED, "dns", None, 9, NOW - 34_000, NOW),)
+    never = LinkLife(0, NOW - 34_000, Fault.DNS_FAILED, None, "no such name", tried=tried)
+    lines = show(told([never], dict.fromkeys(range(links))))
+
+    assert lines[1].split()[2:] == ["0", "-", "dns_failed", "still", "dns_failed", "x9"]
+    assert lines[-1] == "no link was ever live, for 34 s"
+
+
+def test_a_first_start_that_took_its_time_was_an_outage():
+    """Until the first link was live none was, though only one of them was tried."""
+    tried = (Tried(Fault.DNS_FAILED, "dns", None, 3, at(2), at(1)),)
+    first = LinkLife(0, at(2), Fault.DNS_FAILED, None, tried=tried, back_ms=at(1))
+    second = LinkLife(1, at(1) + 5, Fault.LOCAL_STOP, None, back_ms=at(1) + 10)
+    lines = show(told([first, second], {0: at(1), 1: at(1) + 10}))
+
+    assert lines[-1] == (
+        "no loss, 1 outage of 1 h 0 min, live 50.0 % of the 2 h 0 min that are known"
     )
 
 
@@ -227,3 +250,4 @@ async def test_a_time_to_come(here):
 
     assert code == 64
     assert "still to come" in err
+    assert "try: --since an age such as 2h, or a time that was\n" in err

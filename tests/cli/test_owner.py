@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import stat
 from pathlib import Path
@@ -235,5 +236,6 @@ async def test_a_salvage_is_told(settings, stopped, here):
     assert (code, "consumers" in json.loads(out)) == (0, True)
     warning = json.loads(err)["warning"]
     assert warning.startswith("the journal was damaged (")
+    assert re.search(r"; \d+ events are in a new one, \d+ are lost, ", warning)
     kept = Path(warning.rpartition("is kept, ")[2])
     assert kept.read_bytes() == whole[: len(whole) // 2]

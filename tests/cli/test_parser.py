@@ -57,14 +57,12 @@ def test_tail_takes_all_its_options():
         ["run", "--socket", "s"],
         ["--config", "c", "demo"],
         ["frobnicate"],
-        ["consumers"],
         ["consumers", "show"],
         ["consumers", "forget"],
         ["replay", "bot"],
         ["replay", "--from", "3"],
         ["replay", "bot", "--from", "0"],
         ["replay", "bot", "--from", "yesterday"],
-        ["dead"],
         ["dead", "show"],
         ["dead", "show", "0"],
         ["dead", "show", "1", "2"],
@@ -97,6 +95,14 @@ def test_global_options_may_stand_around_an_action_too(words):
     args = parse(words)
 
     assert (args.command, args.action, args.json, args.socket) == ("dead", "list", True, "s")
+
+
+@pytest.mark.parametrize("command", ["consumers", "dead"])
+@pytest.mark.parametrize("options", [[], ["--json"], ["--socket", "s"]])
+def test_a_command_by_itself_lists(command, options):
+    """What can do harm has to be named; looking has not."""
+    assert vars(parse([command, *options])) == vars(parse([command, *options, "list"]))
+    assert vars(parse([*options, command])) == vars(parse([command, *options, "list"]))
 
 
 def test_dead_letters_are_chosen_by_position_or_all():

@@ -69,7 +69,7 @@ async def test_a_time_to_come_asks_nobody(here, moving):
     assert (code, out, moving.calls) == (64, "", [])
     assert err == (
         "feishu-ws: argument --from: 9999-01-02 00:00:00 is still to come, expected a time that"
-        " was\n  try: feishu-ws replay --help\n"
+        " was\n  try: --from an age such as 2h, or a time that was\n"
     )
 
 

@@ -2,11 +2,13 @@
 
 import io
 import json
+import socket
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feishu_ws.cli.reach import DIED
 from feishu_ws.cli.status import describe
 
 NOW_MS = 1_774_004_591_415
@@ -160,6 +162,49 @@ def test_a_status_that_is_not_ready_says_why():
     text = describe(STATUS | {"ready": False, "fault": "disk_full"}, io.StringIO())
 
     assert text.splitlines()[1] == "  not ready: disk_full"
+
+
+def test_a_fault_that_is_too_young_to_be_listed_has_its_hint():
+    """Whoever looks in the first seconds is told what to do as well."""
+    young = STATUS | {"ready": False, "fault": "dns_failed", "hint": "check it", "faults": []}
+    listed = STATUS | {"ready": False, "fault": "pong_overdue", "hint": "look at the NAT"}
+
+    assert describe(young, io.StringIO()).splitlines()[2] == "  try: check it"
+    assert describe(listed, io.StringIO()).count("look at the NAT") == 1
+
+
+def test_what_waits_for_a_restart_is_told():
+    """A reload said so once; it stays true."""
+    text = describe(STATUS | {"needs_restart": ["socket.path", "journal.path"]}, io.StringIO())
+
+    assert (
+        text.splitlines()[2] == "  restart it: socket.path, journal.path changed and not in force"
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "told"),
+    [
+        (0, 0, "no events yet,"),
+        (0, 7, "no events, the last was 7,"),
+        (3, 7, "positions 3 to 7,"),
+    ],
+)
+def test_an_empty_journal_has_no_positions(first, last, told):
+    """There is no position 0."""
+    text = describe(STATUS | {"journal": {"first": first, "last": last}}, io.StringIO())
+
+    assert told in text
+
+
+async def test_a_daemon_that_died_is_not_only_to_be_started(command, tmp_path):
+    """Its socket is left: why it ended is the question."""
+    with socket.socket(socket.AF_UNIX) as died:
+        died.bind(str(tmp_path / "e.sock"))
+    code, out, err = await command("status", "--socket", str(tmp_path / "e.sock"))
+
+    assert (code, out) == (69, "")
+    assert f"try: {DIED}\n" in err
 
 
 def fault(word, concern, subject, lasted_s):

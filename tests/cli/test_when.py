@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feishu_ws.cli.when import MAX_POSITION, parse_point, to_wall_ms
+from feishu_ws.cli.when import MAX_POSITION, advise, parse_point, to_wall_ms
 
 NOON_MS = 1_774_008_000_000  # 2026-03-20 12:00:00 UTC
 
@@ -120,3 +120,13 @@ def test_what_is_still_to_come_is_refused():
         to_wall_ms(parse_point(f"{here + timedelta(minutes=1):%H:%M}"), NOON_MS)
     with pytest.raises(ValueError, match="still to come"):
         to_wall_ms(parse_point("9999-12-30"), NOON_MS)
+
+
+def test_a_time_of_day_to_come_was_yesterday():
+    """What is advised is a time that was."""
+    here = datetime.fromtimestamp(NOON_MS / 1000, UTC).astimezone()
+    soon = parse_point(f"{here + timedelta(minutes=1):%H:%M}")
+    instead = advise(soon, NOON_MS).partition(" ")[0]
+
+    assert to_wall_ms(parse_point(instead), NOON_MS) == NOON_MS + 60_000 - 86_400_000
+    assert advise(parse_point("9999-12-30"), NOON_MS).startswith("an age")

@@ -217,3 +217,5 @@ async def test_a_socket_that_may_not_be_opened_is_another_error(monkeypatch):
         await open_connection("/run/x.sock")
 
     assert caught.value.fault is Fault.CLIENT_REFUSED
+    assert "socket.group" in caught.value.hint
+    assert "allow_users" not in caught.value.hint, "that is asked only of who is connected"

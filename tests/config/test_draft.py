@@ -52,6 +52,21 @@ def test_a_local_file_of_somebody_else_is_left_alone_with_a_warning(write, env, 
     assert "left alone, it belongs to uid" in loaded.warnings[0]
 
 
+def test_a_local_file_of_somebody_else_may_be_why_something_is_missing(write, place, monkeypatch):
+    """It is there, and named with the errors; only the other place is empty."""
+    write("[app]\nid = 'cli_a'\n", "feishu-ws.toml")
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    if os.getuid() == 0:  # root's files are trusted
+        os.chown("feishu-ws.toml", 4343, -1)
+
+    with pytest.raises(ConfigError) as caught:
+        load(None, {"HOME": "/home/u"})
+
+    assert caught.value.errors[-1].endswith(f"({place}/etc.toml is not there)")
+    [warning] = caught.value.warnings
+    assert "left alone, it belongs to uid" in warning
+
+
 def test_a_missing_file_nobody_named_is_fine(place, env):
     """The environment suffices."""
     assert load(None, env).settings.app.id == "cli_a"

@@ -126,6 +126,21 @@ def test_a_secret_in_a_configuration_that_others_may_read_is_a_warning(write, en
     )
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o600])
+def test_a_proxys_password_is_a_secret_too(write, env, credential, mode):
+    """Likewise what local clients prove themselves with; a proxy without login is none."""
+    lines = "[upstream]\nproxy = 'http://u:p4ss@h:1'\n[lookalike]\nsecret = 'other'\n"
+    warned = load(write(lines, mode=mode), env | credential).warnings
+    plain = load(
+        write("[upstream]\nproxy = 'http://h:1'\n", "d.toml", 0o644), env | credential
+    ).warnings
+
+    seen = [warning.partition(": ")[0] for warning in warned]
+    assert seen == (["lookalike.secret", "upstream.proxy"] if mode == 0o644 else [])
+    assert "p4ss" not in "".join(warned)
+    assert plain == ()
+
+
 def test_a_configuration_without_secret_may_be_readable(write, env, credential):
     """Nothing in it has to be hidden."""
     path = write("[log]\nlevel = 'debug'\n", mode=0o644)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from feishu_ws.downstream.outages import SLACK_MS, Outage, State, Stretch, course_of
 from feishu_ws.faults import Fault
-from feishu_ws.model import LinkLife
+from feishu_ws.model import LinkLife, Tried
 
 NOW = 1_000_000
 LIVE, AWAY = State.LIVE, State.AWAY
@@ -71,6 +71,39 @@ def test_what_is_not_known_is_not_claimed():
     assert found.stretches[0][:3] == [
         Stretch(200_000, 300_000, LIVE), Stretch(300_000, 310_000, AWAY), Stretch(700_000, 800_000, LIVE),
     ]  # fmt: skip
+
+
+def failing(at, back):
+    """Return the record of the first link of a process that had none live before."""
+    tried = (Tried(Fault.DNS_FAILED, "dns"),)
+    return LinkLife(0, at, Fault.DNS_FAILED, None, tried=tried, back_ms=back)
+
+
+def test_until_the_first_link_was_live_none_was():
+    """The others are not opened before: that is an outage, though nothing tells of them."""
+    lives = [failing(100_000, 300_000), begun(1, 305_000)]
+    found = course(lives, {0: 300_000, 1: 305_000, 2: None})
+
+    assert found.outages == [Outage(100_000, 300_000, 200.0, Fault.DNS_FAILED)]
+    assert (found.live_ms, found.known_ms) == (700_000, 900_000)
+    assert found.stretches[1] == [Stretch(305_000, NOW, LIVE)]
+
+
+def test_a_daemon_that_never_reached_feishu():
+    """The outage goes on, however many links are wanted."""
+    found = course([failing(900_000, None)], {0: None, 1: None})
+
+    assert found.outages == [Outage(900_000, None, 100.0, Fault.DNS_FAILED)]
+    assert found.live_ms == 0
+
+
+def test_what_is_told_of_another_link_holds():
+    """A clock that stepped may put its life there; around it nothing was live."""
+    lives = [failing(100_000, 500_000), life(1, 200_000, 300_000, 600_000)]
+    found = course(lives, {0: 500_000, 1: 600_000})
+
+    assert [outage.from_ms for outage in found.outages] == [100_000, 300_000]
+    assert found.stretches[1][0] == Stretch(200_000, 300_000, LIVE)
 
 
 def test_nobody_knows_how_it_went_on_after_the_last_record():

@@ -16,6 +16,7 @@ from itertools import chain
 from events.corpus import HEADER, event, message
 from events.lark import SHAPES, fill
 
+from feishu_ws.clock import ManualClock
 from feishu_ws.simulator.corpus import SAMPLES, Origin
 
 MIB = 1024 * 1024
@@ -40,7 +41,7 @@ TYPES = (
 
 TOKENS = tuple(token for tokens in TYPES for token in tokens)
 
-_ORIGIN = Origin()
+_ORIGIN = Origin(clock=ManualClock())
 MARK = b'"%b"' % FRESH.encode()
 
 
@@ -281,6 +282,8 @@ def large(size):
         "open tags": "<at id=", "almost tags": "<at id=x>y<", "less": "<", "blanks": " ",
         "brackets": "[](", "stars": "*", "backticks": "`", "open brackets": "[", "braces": "{",
         "blank names": "{a}", "open blanks": "{a", "underscores": "_", "links": "[a](b)",
+        "tagged links": '<a href="b">c</a>', "open links": '<a href="', "fonts": "<font color=a>",
+        "pictures": "![", "entities": "&amp;", "fences": "```\n", "code": "`a", "persons": "<person id=",
     }  # fmt: skip
     for name, unit in texts.items():
         cost = len(encode(json.dumps(unit)[1:-1])) - 2
@@ -377,11 +380,11 @@ def unending(rng):
             yield no_events(rng)
 
 
-def hostile_payloads(seed, count):
-    """Return so many payloads, the large ones among them spread evenly."""
+def hostile_payloads(seed, count, size=LARGE, levels=LEVELS):
+    """Return so many payloads, large and deep ones spread evenly among them."""
     rng = random.Random(seed)
-    rare = [made for _, made in large(LARGE)]
-    rare += [made for levels in LEVELS for made in nested(levels)]
+    rare = [made for _, made in large(size)]
+    rare += [made for deep in levels for made in nested(deep)]
     systematic = chain(
         chain.from_iterable(with_types(rng, model) for model in models()),
         contents_with_types(rng),

@@ -44,6 +44,9 @@ CASES = [
     ("contact.custom_attr_event.updated_v3", {"object": {"id": "C-1"}}, ""),
     ("drive.file.edit_v1", {"file_token": "f", "operator_id_list": [USER]}, "ou_1"),
     ("drive.file.edit_v1", {"file_token": "f", "operator_id_list": []}, ""),
+    ("drive.file.edit_v1", {"file_token": "f", "operator_id_list": [USER, 7]}, "ou_1"),
+    ("drive.file.edit_v1", {"file_token": "f", "operator_id_list": [7, USER]}, ""),
+    ("drive.file.edit_v1", {"file_token": "f", "operator_id_list": USER}, ""),
     ("drive.file.trashed_v1", {"file_token": "f", "operator_id": USER}, "ou_1"),
     (
         "drive.notice.comment_add_v1",
@@ -99,6 +102,33 @@ def test_each_family_has_its_subject(event_type, body, subject):
         ({"type": "user_add", "open_id": "ou_1", "employee_id": "e"}, "ou_1"),
         ({"type": "message_read", "open_message_ids": ["om_1"], "open_id": "ou_1"}, "ou_1"),
         ({"type": "leave_approvalV2", "instance_code": "i", "employee_id": "e"}, ""),
+        ({"type": "leave_approvalV2", "instance_code": "i", "open_id": "ou_1"}, "ou_1"),
+        ({"type": "trip_approval", "instance_code": "i", "open_id": "ou_1"}, "ou_1"),
+        ({"type": "add_bot", "open_chat_id": "oc_1", "operator_open_id": "ou_1"}, "oc_1"),
+        ({"type": "message_read", "open_chat_id": "oc_1", "message_id_list": ["om_1"]}, "oc_1"),
+        (
+            {
+                "type": "add_user_to_chat",
+                "chat_id": "oc_1",
+                "operator": {"open_id": "ou_1"},
+                "users": [{"open_id": "ou_2", "user_id": "u2", "name": "Bob"}],
+            },
+            "oc_1",
+        ),
+        ({"type": "chat_disband", "chat_id": "oc_1", "operator": {"open_id": "ou_1"}}, "oc_1"),
+        ({"type": "user_status_change", "open_id": "ou_1", "before_status": {}}, "ou_1"),
+        ({"type": "dept_update", "open_id": "ou_1", "open_department_id": "od_1"}, "ou_1"),
+        ({"type": "app_status_change", "operator": {"open_id": "ou_1", "user_id": "u"}}, "ou_1"),
+        (
+            {
+                "type": "third_party_meeting_room_event_created",
+                "organizer": {"open_id": "ou_1"},
+                "meeting_rooms": [{"open_id": "ou_2"}],
+            },
+            "ou_1",
+        ),
+        ({"type": "contact_scope_change"}, ""),
+        ({"type": "order_paid", "order_id": "7"}, ""),
     ],
 )
 def test_events_of_schema_1(body, subject):

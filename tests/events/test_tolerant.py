@@ -6,7 +6,7 @@ from events.corpus import mutants, payloads, unhurried
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feishu_ws.events.tolerant import TolerantDecoder, read_total
+from feishu_ws.events.tolerant import MAX_ODD_ITEMS, TolerantDecoder, read_total
 
 Short = Annotated[str, msgspec.Meta(max_length=5)]
 
@@ -108,3 +108,13 @@ def test_other_types_cost_no_more_than_their_field():
             found = decoder.read(f'{{"{name}":{value},"text":"a"}}')
             assert found is not None
             assert found.text == "a"
+
+
+@pytest.mark.parametrize("odd", ["7", '"x"', "{}", "[[]]"])
+def test_of_a_list_with_odd_items_some_thousand_are_looked_at(odd):
+    """A million would take seconds; a list in order is read to its end."""
+    numbers = TolerantDecoder(msgspec.defstruct("Numbers", [("items", list[bool], [])]))
+    sound = ",".join(["true"] * (MAX_ODD_ITEMS + 10))
+
+    assert len(numbers.decode(f'{{"items":[{sound}]}}').items) == MAX_ODD_ITEMS + 10
+    assert len(numbers.decode(f'{{"items":[{odd},{sound}]}}').items) == MAX_ODD_ITEMS - 1

@@ -61,6 +61,12 @@ def test_a_storm_is_told():
     assert "storm" not in page()
 
 
+def test_what_waits_for_a_restart_is_told():
+    """As in the status; nothing where nothing waits."""
+    assert "waiting for a restart: socket.path" in page(needs_restart=("socket.path",))
+    assert "restart" not in page()
+
+
 def test_it_asks_nobody_for_anything():
     """No script, image, font, frame or form: the page is one request."""
     tags = Tags(page())

@@ -87,12 +87,18 @@ class Link:
         if not self._end.done():
             self.is_mass_close = mass
             self._end.set_exception(FeishuWsError(fault, "x"))
+            self._end.exception()  # looked at: a link that nobody runs yet may end too
+            self._world.open.discard(self)
 
     async def run(self):
         try:
             await self._end
         finally:
             self._world.open.discard(self)
+
+    @property
+    def has_ended(self):
+        return self._end.done()
 
     async def drain(self, _):
         self.end(Fault.LOCAL_STOP)
@@ -148,6 +154,7 @@ class World:
         link = Link(self)
         self.open.add(link)
         self.in_memory.add(link)
+        link.number = len(self.reached_at)
         return link
 
     def mishap(self):
@@ -173,7 +180,7 @@ class World:
             self.lose(Fault.PONG_OVERDUE)
 
     def lose(self, fault, *, mass=False):
-        for link in sorted(self.open, key=id)[: self.rng.randrange(1, 4)]:
+        for link in sorted(self.open, key=lambda link: link.number)[: self.rng.randrange(1, 4)]:
             link.end(fault, mass=mass)
 
     def heal(self):

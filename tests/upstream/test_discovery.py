@@ -101,6 +101,18 @@ async def test_echoed_secret(feishu, asker):
     assert await asker.fault(feishu.domain) == (Fault.REFUSED_UNKNOWN, Phase.DISCOVERY)
 
 
+async def test_echoed_secret_is_cut_behind(feishu, asker):
+    """The secret is looked for before long words are cut, so that no part of it is left."""
+    secret = "Zw6eN3vLq0TtXy41"
+    echo = f"{'x' * 110}{secret} is unknown"
+    feishu.script = [answer(body=json.dumps({"code": 99, "msg": echo}).encode())]
+    discovery = Discovery(UpstreamSettings(), Resolver(), Trust(), asker.seen.append, SystemClock())
+    with pytest.raises(FeishuWsError) as caught:
+        await discovery.ask(Credentials("cli_a", Secret(secret), feishu.domain), asker.attempt)
+    assert caught.value.code == 99
+    assert secret[:6] not in caught.value.detail
+
+
 async def test_short_secret(feishu, asker):
     """A secret that happens to be part of a good answer does not spoil it."""
     discovery = Discovery(UpstreamSettings(), Resolver(), Trust(), asker.seen.append, SystemClock())

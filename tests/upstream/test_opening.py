@@ -38,6 +38,36 @@ async def test_refused_upgrade(harness, feishu, status, headers, fault):
     assert "t1cket" not in found.detail
 
 
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "101 X\r\nUpgrade: {path}\r\nConnection: Upgrade",
+        "101 X\r\nUpgrade: websocket\r\nConnection: {path}",
+        "101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {path}",
+        "400 X\r\nHandshake-Status: 514\r\nHandshake-Msg: no {ticket} for {key} is known",
+        "400 X\r\nHandshake-Status: 514\r\nHandshake-Msg: {pad} {ticket}",
+    ],
+)
+async def test_echoed_ticket(harness, feishu, echo):
+    """An answer that repeats what the URL holds does not get it into a message."""
+    ticket, key = "t1cket-t1cket-t1cket", "k3y-k3y-k3y"
+    feishu.query = f"?device_id=d&access_key={key}&ticket={ticket}"
+
+    async def repeat(reader, writer):
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+        told = echo.format(path=path, ticket=ticket, key=key, pad="x" * 105)
+        writer.write(f"HTTP/1.1 {told}\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(repeat, "127.0.0.1", 0) as server:
+        feishu.ws_port = server.sockets[0].getsockname()[1]
+        found = await failed(harness)
+    assert (found.phase, found.retry_in_s < 60) == ("handshake", True)
+    assert "t1cket" not in found.detail
+    assert "k3y" not in found.detail
+    assert "<redacted>" in found.detail
+
+
 async def test_nobody_listens(harness, feishu):
     """A WebSocket port that is closed is a failed connection, after discovery answered."""
     with socket.socket() as free:

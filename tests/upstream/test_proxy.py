@@ -44,12 +44,41 @@ def test_choice(environment, setting, env, url, expected):
     assert choose_proxy(setting, url) == expected
 
 
+@pytest.mark.parametrize("is_of_environment", [False, True])
 @pytest.mark.parametrize(
-    "setting", ["socks4://u:hunter2@p:1", "https://u:hunter2@p:1", "p:1", "http://", "socks5://"]
+    "proxy",
+    [
+        "socks4://u:hunter2@p:1",
+        "https://u:hunter2@p:1",
+        "u:hunter2@p:1",
+        "//u:hunter2@p:1",
+        "http:/u:hunter2@p:1",
+        "http//u:hunter2@p:1",
+        "http://u:hunter2#x@p:1",
+        "http://u:hunter2/x@p:1",
+        "http://u:hunter2?x@p:1",
+        "http://u:7#hunter2@p:1",
+        "http://u:7/hunter2@p:1",
+        "http://u:7?hunter2@p:1",
+        "http://u:hunter2@p:99999",
+        "http://u:hunter2@[::1",
+        "http://u:hunter2@",
+        "p:1",
+        "http://",
+        "socks5://",
+    ],
 )
-def test_unusable(setting):
-    """A proxy of another kind is a configuration error without its password."""
+def test_unusable(environment, proxy, is_of_environment):
+    """A proxy that cannot be used is a configuration error without its password."""
+    environment.setenv("https_proxy", proxy)
     with pytest.raises(FeishuWsError) as caught:
-        choose_proxy(setting, WSS)
+        choose_proxy("env" if is_of_environment else proxy, WSS)
     assert caught.value.fault is Fault.CONFIG_INVALID
     assert "hunter2" not in caught.value.detail
+
+
+def test_unusable_is_shown_where_it_can_be():
+    """What was seen is told as far as no password may be in it."""
+    for proxy, shown in (("p:1", "p:1"), ("ftp://u:w@p:1", "ftp://p:1")):
+        with pytest.raises(FeishuWsError, match=f"the proxy is {shown}, expected"):
+            choose_proxy(proxy, WSS)

@@ -37,6 +37,7 @@ class Fresh:
     """A link that was opened to replace another, and how often it was closed."""
 
     closed = 0
+    has_ended = False
 
     async def drain(self, deadline_s):
         assert deadline_s == SPARE_DRAIN_S
@@ -181,6 +182,22 @@ async def test_a_spare_is_handed_over(worlds):
     world.task.cancel()
     await world.settle()
     assert world.fresh.closed == 0
+
+
+async def test_a_spare_that_ended(worlds):
+    """A successor that ended while it waited takes over from nobody; another is opened."""
+    world = worlds()
+    await world.settle()
+    world.link.doubt()
+    await world.settle()
+    world.fresh.has_ended = True
+    assert world.renewal.take_spare() is None
+    await world.wait(LAST_MOMENT_S)
+    assert not world.task.done()
+    world.fresh.has_ended = False
+    await world.wait(SOON_S + LAST_MOMENT_S)
+    assert world.task.done()
+    assert (len(world.dialed_at), world.fresh.closed) == (2, 0)
 
 
 async def test_a_spare_does_not_leak(worlds):

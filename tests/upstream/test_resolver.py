@@ -76,6 +76,42 @@ async def test_name_that_cannot_be_encoded():
         await r.Resolver().addresses("a" * 64 + ".example", 443)
 
 
+@pytest.mark.parametrize("why", [ValueError("embedded null character"), MemoryError()])
+async def test_whatever_the_lookup_ends_with(lookup, why):
+    """Whoever asked hears of any end of a lookup, and the next question is asked anew."""
+    lookup.result = why
+    resolver = r.Resolver(lookup)
+    async with asyncio.timeout(5):
+        with pytest.raises(OSError, match=str(why) or "MemoryError"):
+            await resolver.addresses("h", 443)
+        lookup.result = [V4]
+        assert await resolver.addresses("h", 443) == [V4]
+
+
+def start_no_thread(_):
+    raise RuntimeError("can't start new thread")
+
+
+async def test_no_thread_can_start(lookup, monkeypatch):
+    """A question that no thread can be started for fails at once, and spoils no later one."""
+    resolver = r.Resolver(lookup)
+    async with asyncio.timeout(5):
+        with monkeypatch.context() as limit:
+            limit.setattr(threading.Thread, "start", start_no_thread)
+            for _ in range(2 * r.MAX_IN_FLIGHT):
+                with pytest.raises(OSError, match="no thread can be started"):
+                    await resolver.addresses("h", 443)
+        assert await resolver.addresses("h", 443) == [V4]
+
+
+async def test_last_good_addresses_where_no_thread_can_start(lookup, monkeypatch):
+    """What was good last serves while no thread can be started."""
+    resolver = r.Resolver(lookup)
+    await resolver.addresses("h", 443)
+    monkeypatch.setattr(threading.Thread, "start", start_no_thread)
+    assert await resolver.addresses("h", 443) == [V4]
+
+
 async def test_last_good_addresses_after_failure(lookup):
     """What was good last serves while the resolver fails."""
     resolver = r.Resolver(lookup)

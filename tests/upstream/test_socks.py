@@ -11,6 +11,7 @@ from websockets.asyncio.server import serve
 
 from feishu_ws.faults import Fault
 from feishu_ws.happenings import LinkFailed, LinkLive
+from feishu_ws.upstream.resolver import Resolver
 
 NO_PASSWORD, PASSWORD = 0, 2
 REFUSED = 5
@@ -159,6 +160,24 @@ async def test_only_the_websocket_is_refused(harness, feishu):
         harness.start(proxy=proxy.url)
         found = await harness.record.wait(LinkFailed)
     assert (found.fault, found.phase) == (Fault.PROXY_FAILED, "proxy")
+
+
+async def test_any_address_of_the_proxy_will_do(harness, feishu):
+    """A proxy that does not listen on the first address of its name is reached on another."""
+    async with SocksServer() as proxy:
+        port = urlsplit(proxy.url).port
+
+        def look_up(*_):
+            stream = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+            return [
+                (socket.AF_INET6, *stream, ("::1", port, 0, 0)),
+                (socket.AF_INET, *stream, ("127.0.0.1", port)),
+            ]
+
+        url = proxy.url.replace("127.0.0.1", "proxy.test")
+        harness.start(proxy=url, resolver=Resolver(look_up))
+        await feishu.opened()
+        await harness.fleet.stop(0)
 
 
 async def test_nobody_runs_the_proxy(harness, feishu):

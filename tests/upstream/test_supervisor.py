@@ -40,9 +40,14 @@ class Link:
 
     def end(self, fault=Fault.CONNECTION_LOST):
         self._end.set_exception(FeishuWsError(fault, "x"))
+        self._end.exception()  # looked at: a link that nobody runs yet may end too
 
     async def run(self):
         await self._end
+
+    @property
+    def has_ended(self):
+        return self._end.done()
 
     async def drain(self, deadline_s):
         self.end(Fault.LOCAL_STOP)

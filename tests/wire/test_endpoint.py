@@ -163,6 +163,52 @@ def test_malformed(content):
     assert "f00d" not in seen.detail
 
 
+SECRET = "Zw6eN3vLq0TtXy41"
+
+
+@pytest.mark.parametrize("before", ["", "x" * 110, "x" * (120 - len(SECRET) + 1), "x" * 130])
+@pytest.mark.parametrize("status", [200, 400])
+def test_echoed_secret(before, status):
+    """Words that repeat the secret are shown without it, also where they are cut."""
+    content = msgspec.json.encode({"code": 9, "msg": f"{before}{SECRET} is not known"})
+    with pytest.raises(FeishuWsError) as caught:
+        parse_discovery(status, content, {}, FEISHU, (SECRET,))
+    assert caught.value.code in {9, 400}
+    assert not any(SECRET[at : at + 8] in caught.value.detail for at in range(len(SECRET) - 7))
+
+
+def test_echoed_secret_in_a_url():
+    """A URL that is no endpoint is shown without the secret."""
+    with pytest.raises(FeishuWsError) as caught:
+        parse_discovery(200, body(f"https://x.example/{SECRET}"), {}, FEISHU, (SECRET,))
+    assert "https://x.example/<redacted>" in caught.value.detail
+
+
+def test_echoed_ticket():
+    """A refusal that repeats what the WebSocket's URL holds is shown without that."""
+    secrets = parse_discovery(200, body(f"{URL}%2Bt1ckets"), {}, FEISHU).secrets
+    for echo in (URL, "0123456789abcdef is old", "f00d+t1ckets", "x" * 115 + "0123456789abcdef"):
+        headers = {"Handshake-Status": "514", "Handshake-Msg": echo}
+        told = parse_handshake_refusal(400, headers, secrets).detail
+        assert "0123456789" not in told
+        assert "t1ckets" not in told
+        assert "Handshake-Status 514" in told
+
+
+@pytest.mark.parametrize(
+    ("query", "secrets"),
+    [
+        ("", {""}),
+        ("?a=1&b=x%3Dy", {"1", "x%3Dy", "x=y"}),
+        ("?b=x==&&c=", {"x==", ""}),
+        ("?ticket", {"ticket"}),
+    ],
+)
+def test_secrets_of_an_endpoint(query, secrets):
+    """Every value of the query is one, as it is written and as it is meant."""
+    assert set(Endpoint(f"wss://x.feishu.cn/ws{query}").secrets) == secrets
+
+
 @pytest.mark.parametrize("status", [201, 400, 401, 403, 500, 502, 503])
 def test_http_errors(status):
     """Another HTTP status is retried, whatever the body says; what it says is repeated."""

@@ -40,11 +40,12 @@ def test_a_sound_filter(wanted):
         (Filter(chats=("c" * 257,)), "chats has a word of 257 characters", CHATS),
         (Filter(chats=("oc_1", "")), "chats has ''", CHATS),
         (Filter(chats=("On call",)), "chats has 'On call'", CHATS),
+        (Filter(chats=("研发 群",)), "chats has '研发 群'", CHATS),
         (Filter(chats=("x" * 99 + " ",)), f"chats has '{'x' * 80}'", CHATS),
     ],
 )
 def test_a_flaw_is_named(wanted, seen, expected):
-    """What was seen is shown in ASCII and bounded, what was expected with its bounds."""
+    """What was seen is shown printable and bounded, what was expected with its bounds."""
     assert find_flaw(wanted) == (seen, expected)
 
 

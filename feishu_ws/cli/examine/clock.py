@@ -12,6 +12,13 @@ NOTEWORTHY_S: Final = 30.0  # a synchronised clock is within a second
 MANY_S: Final = 120
 DATE_ERROR_S: Final = 1.5  # of an HTTP Date, which has whole seconds, and of the way
 
+KERNEL: Final = {
+    True: "; the kernel calls it synchronised",
+    False: "; the kernel does not call it synchronised, as in many containers",
+    None: "",
+}
+"""What the kernel says of this machine's clock; it proves nothing."""
+
 _TIMEX_BYTES: Final = 512  # struct timex has 208 on 64-bit Linux; all zero only asks
 _TIME_ERROR: Final = 5
 """Returned while the kernel's clock is not synchronised. Source: adjtimex(2)."""
@@ -37,18 +44,17 @@ def judge(offset_s: float | None, source: str, synchronised: bool | None) -> Fin
         synchronised: What the kernel says of ours.
     """
     if offset_s is None:
-        ours = {True: "; ours is synchronised", False: "; ours is not synchronised", None: ""}
-        return skip(f"nobody told the time{ours[synchronised]}", synchronised=synchronised)
-    kernel = {True: ", synchronised", False: ", not synchronised", None: ""}[synchronised]
+        return skip(f"nobody told the time{KERNEL[synchronised]}", synchronised=synchronised)
+    kernel = KERNEL[synchronised]
     facts: dict[str, Any] = {
         "offset_s": round(offset_s, 1),
         "source": source,
         "synchronised": synchronised,
     }
     if abs(offset_s) <= DATE_ERROR_S:
-        return ok(f"agrees with {source} to a second{kernel}", **facts)
+        return ok(f"this machine's clock agrees with {source} to a second{kernel}", **facts)
     side = "behind" if offset_s > 0 else "ahead of"
-    seen = f"{_length(abs(offset_s))} {side} {source}{kernel}"
+    seen = f"this machine's clock is {_length(abs(offset_s))} {side} {source}{kernel}"
     if abs(offset_s) > MAX_OFFSET_S:
         return fail(Fault.CLOCK_STEPPED, seen, "set the clock and keep it so: timedatectl", **facts)
     if abs(offset_s) > NOTEWORTHY_S:

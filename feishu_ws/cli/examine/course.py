@@ -234,7 +234,7 @@ class Course:
         results = await way.walk(self._began, self._obstacle)
         self._began(Step.DISCOVERY)
         obstacle = self._obstacle(Step.DISCOVERY) or what_failed(results.values())
-        offset_s, source = way.offset_s, "whoever answered TLS"
+        offset_s, source = way.offset_s, "the clock of whoever answered TLS"
         if obstacle:
             results[Step.DISCOVERY] = Result(Step.DISCOVERY, skip(obstacle))
         else:

@@ -101,5 +101,5 @@ def _judge_refusal(
     if opinion.is_known:
         more = f"{seen}; yet it gives a tenant token for this app id and secret"
         return fail(Fault.ACCESS_REFUSED, more, **facts)
-    more = f"{seen}; and it gives no tenant token: code {opinion.code}"
+    more = f"{seen}; and it gives no tenant token either, code {opinion.code}"
     return fail(error.fault, more, **facts)

@@ -1,4 +1,7 @@
-"""Results as text for people, one line each, and as an object for programs. Pure."""
+"""Results as text for people, one line each, and as an object for programs. Pure.
+
+Much of what was seen are others' words, which may repeat a secret that they were sent.
+"""
 
 import textwrap
 from collections.abc import Sequence
@@ -9,6 +12,7 @@ from feishu_ws.cli.examine.finding import Result, State, Step, exit_code, first_
 from feishu_ws.cli.render import Paint, width
 from feishu_ws.events.summary import printable
 from feishu_ws.faults import CATALOGUE
+from feishu_ws.telemetry.redact import redact_fields, redact_text
 
 STYLES: Final = {State.OK: "good", State.WARN: "warn", State.FAIL: "bad", State.SKIP: "dim"}
 WORD: Final = max(len(state) for state in State)
@@ -23,7 +27,7 @@ def describe(result: Result, paint: Paint, columns: int | None) -> str:
     finding = result.finding
     style = STYLES[finding.state]
     head = f"{paint(f'{finding.state:<{WORD}}', style)}  {paint(f'{result.step:<{NAME}}', 'name')}"
-    parts = [(_tame(finding.seen), "dim" if finding.state is State.SKIP else "")]
+    parts = [(_seen(result), "dim" if finding.state is State.SKIP else "")]
     if finding.fault is not None:
         parts.append((f"fault: {finding.fault}", style))
     if finding.advice:
@@ -77,12 +81,23 @@ def _step(result: Result) -> dict[str, Any]:
     return {
         "step": result.step,
         "state": finding.state,
-        "seen": _tame(finding.seen),
+        "seen": _seen(result),
         "fault": finding.fault,
         "try": _tame(finding.advice),
         "took_ms": round(result.took_s * 1000),
-        "facts": dict(finding.facts),
+        "facts": dict(finding.facts) if _is_ours(result) else redact_fields(finding.facts),
     }
+
+
+def _seen(result: Result) -> str:
+    """Return what was seen without secrets; cut only afterwards, or part of one would be left."""
+    seen = result.finding.seen
+    return _tame(seen if _is_ours(result) else redact_text(seen))
+
+
+def _is_ours(result: Result) -> bool:
+    """Whether all words are ours: what is expected of a URL looks like one with a login."""
+    return result.step is Step.CONFIG
 
 
 def _tame(text: str) -> str:

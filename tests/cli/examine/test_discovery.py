@@ -58,7 +58,7 @@ def test_a_refusal(code, fault, hint):
     ("opinion", "fault", "words"),
     [
         (None, Fault.CREDENTIALS_REFUSED, "after 9 ms"),
-        (Opinion(is_known=False, code=10014), Fault.CREDENTIALS_REFUSED, "no tenant token: code 10014"),
+        (Opinion(is_known=False, code=10014), Fault.CREDENTIALS_REFUSED, "no tenant token either, code 10014"),
         (Opinion(is_known=True, code=0), Fault.ACCESS_REFUSED, "gives a tenant token"),
     ],
 )  # fmt: skip

@@ -47,8 +47,12 @@ def test_one_of_ours_is_known_by_its_command_line(words, is_ours):
 def test_the_command_line_of_a_process():
     """Of one that is there; one that is gone, or not to be seen, is none of ours."""
     with subprocess.Popen(
-        ["feishu-ws", "-c", "read line"], executable="/bin/sh", stdin=subprocess.PIPE
+        ["feishu-ws", "-c", "echo begun; read line"],
+        executable="/bin/sh",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as child:
+        child.stdout.readline()
         assert is_feishu_ws(child.pid)
         child.communicate(b"\n")
     assert not is_feishu_ws(NOBODY_HAS)

@@ -67,6 +67,22 @@ def test_nothing_steers_the_terminal(text, columns):
     assert all(line.isprintable() for line in told.split("\n"))
 
 
+@pytest.mark.parametrize("before", ["", "x" * 590])
+def test_others_words_are_told_without_secrets(before):
+    """Whatever came back, also where it is cut, and in the object for programs."""
+    seen = f"{before} https://h/?ticket=hunter2 access_key=hunter2"
+    result = Result(Step.LINK, fail(Fault.HANDSHAKE_REFUSED, seen, url="wss://u:hunter2@h/"))
+    told = describe(result, PLAIN, None) + str(as_object([result]))
+    assert "hunter2" not in told
+    assert "hunt" not in told
+
+
+def test_what_is_expected_of_the_configuration_is_told_in_full():
+    """An example of a URL is no secret."""
+    seen = "app.domain: nothing, expected https://HOST[:PORT]"
+    assert seen in describe(Result(Step.CONFIG, fail(Fault.CONFIG_INVALID, seen)), PLAIN, None)
+
+
 @pytest.mark.parametrize(
     ("results", "line"),
     [

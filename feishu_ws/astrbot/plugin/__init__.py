@@ -1,0 +1,1 @@
+"""Feishu through the feishu-ws daemon, for AstrBot."""

@@ -1,0 +1,1 @@
+"""A Feishu of our own for SDKs on this machine: discovery, WebSocket, the way to the API."""
