@@ -11,7 +11,6 @@ from typing import Final
 
 from feishu_ws.exits import Exit
 
-
 __all__ = ["CATALOGUE", "Exit", "Fault", "FaultSpec", "FeishuWsError", "Remedy"]
 
 

@@ -47,6 +47,8 @@ class Consumer:
         name: 1 to 64 of `a-z 0-9 _ . -`; its cursor in the journal bears it.
         path: The daemon's socket; None looks at `$FEISHU_WS_SOCKET` and the usual places.
         types: Globs over event types; None means all.
+        chats: Ids of chats, `oc_…`; None means all. Events without a chat pass.
+        ignore_own: Whether messages sent by apps and bots are left out; None means no.
         start: Where a new consumer begins: resume, latest, earliest or a position.
         window: Deliveries not yet settled; None takes the daemon's own.
         durable: False reads along without a cursor; nothing is kept for such a reader.
@@ -60,6 +62,8 @@ class Consumer:
         path: str | None = None,
         *,
         types: Iterable[str] | None = None,
+        chats: Iterable[str] | None = None,
+        ignore_own: bool | None = None,
         start: str | int = "resume",
         window: int | None = None,
         durable: bool = True,
@@ -73,6 +77,8 @@ class Consumer:
         """Why there is no connection at the moment, None while there is one."""
         self._path = path
         self._types = None if types is None else list(types)
+        self._chats = None if chats is None else list(chats)
+        self._ignore_own = ignore_own
         self._start = start
         self._window = window
         self._durable = durable
@@ -269,6 +275,10 @@ class Consumer:
             params["start"] = self._last + 1 if self._last else self._start
         if self._types is not None:
             params["types"] = self._types
+        if self._chats is not None:
+            params["chats"] = self._chats
+        if self._ignore_own is not None:
+            params["ignore_own"] = self._ignore_own
         if self._window is not None:
             params["window"] = self._window
         if self._force:

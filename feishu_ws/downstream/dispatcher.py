@@ -86,11 +86,17 @@ class Dispatcher:
         """Begin to deliver; called after the hello was answered."""
         if seat.outlet is not outlet:  # superseded while it was answered
             return
-        behind = max(self._journal.last - seat.progress.read_through, 0)
-        self._observe(
-            ConsumerConnected(seat.name, seat.durable, seat.progress.read_through, behind, uid)
-        )
+        cursor, behind = self._standing(seat)
+        self._observe(ConsumerConnected(seat.name, seat.durable, cursor, behind, uid))
         self._go_on(seat)
+
+    def _standing(self, seat: Seat) -> tuple[int, int]:
+        """Return where a consumer stands and how much waits for it, as `status` has it."""
+        known = self._journal.consumers().get(seat.name) if seat.durable else None
+        if known is not None:
+            return known.cursor, known.pending
+        cursor = seat.progress.read_through
+        return cursor, max(self._journal.last - cursor, 0)
 
     def detach(self, seat: Seat, outlet: Outlet, cause: str) -> None:
         """A connection ended."""

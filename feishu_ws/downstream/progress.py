@@ -51,7 +51,7 @@ class Progress:
         self._oldest: int | None = None
         self._oldest_since_s = 0.0
         self._settled_meanwhile = False
-        self._stuck = Stuck()
+        self.stuck = Stuck()
 
     def moved(self, cursor: int) -> "Progress":
         """Return the progress of the same consumer, connected or not, that stands at `cursor`."""
@@ -369,7 +369,7 @@ class Progress:
     def superseded(self, now_s: float) -> None:
         """Another connection takes over: what is in flight goes to it at once."""
         if self._oldest is not None:
-            self.is_isolated |= self._stuck.note(self._oldest)
+            self.is_isolated |= self.stuck.note(self._oldest)
         self.stale = Stale()
         self._put_all_back(now_s)
 
@@ -380,7 +380,7 @@ class Progress:
         if oldest is not None:
             if self.is_isolated:
                 counted = oldest, self._count(oldest, "consumer went away")
-            self.is_isolated |= self._stuck.note(oldest)
+            self.is_isolated |= self.stuck.note(oldest)
         self.stale = Stale()
         self._put_all_back(now_s)
         return counted

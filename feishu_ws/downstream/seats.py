@@ -345,7 +345,8 @@ class Seats:
         was_isolated = seat.progress.is_isolated
         yield
         if seat.progress.is_isolated and not was_isolated:
-            detail = "three connections in a row ended on the same event; now one event at a time"
+            stuck = seat.progress.stuck.at
+            detail = f"three connections in a row ended on position {stuck}; now one event at a time"
             self._observe(ConsumerFaulted(seat.name, Fault.CONSUMER_POISONED, detail))
 
 

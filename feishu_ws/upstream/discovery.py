@@ -17,7 +17,6 @@ import msgspec
 from feishu_ws.clock import Clock
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import DiscoveryAnswered, Observer
-from feishu_ws.secret import conceal
 from feishu_ws.upstream.attempt import USER_AGENT, Attempt, Phase
 from feishu_ws.upstream.exchange import Answer, NoAnswerError, post
 from feishu_ws.upstream.proxy import choose_proxy

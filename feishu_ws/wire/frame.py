@@ -29,6 +29,9 @@ PONG: Final = "pong"
 EVENT: Final = "event"
 CARD: Final = "card"
 
+_VARINT, _FIXED_64, _SIZED, _FIXED_32 = 0, 1, 2, 5
+"""Wire types. Source: protobuf.dev/programming-guides/encoding."""
+_KIND_BITS: Final = 3  # of a field's tag; the rest is its number
 _LONGEST_VARINT: Final = 10  # bytes, for 64 bits
 
 REASONS: Final = (
@@ -73,26 +76,19 @@ def parse_frame(data: bytes) -> Frame:
 
 
 def _count_beside(data: bytes) -> int:
-    """Return how many bytes of a frame are not its payload's, if over `MAX_BESIDE` not to the end.
-
-    Source: protobuf.dev/programming-guides/encoding. What breaks its rules ends the count.
-    """
+    """Return how many bytes of a frame are not its payload's; counts on to `MAX_BESIDE` only."""
     at = beside = 0
     while at < len(data) and beside <= MAX_BESIDE:
         tag, after = _read_varint(data, at)
-        size = 0
-        match tag & 7:
-            case 0:
-                _, after = _read_varint(data, after)
-            case 1:
-                after += 8
-            case 2:
-                size, after = _read_varint(data, after)
-            case 5:
-                after += 4
-        beside += after - at
-        if tag >> 3 != Frame.PAYLOAD_FIELD_NUMBER:
-            beside += min(size, len(data))
+        kind, size = tag & (1 << _KIND_BITS) - 1, 0
+        if kind == _SIZED:
+            size, after = _read_varint(data, after)
+        elif kind == _VARINT:
+            _, after = _read_varint(data, after)
+        else:
+            after += {_FIXED_64: 8, _FIXED_32: 4}.get(kind, 0)
+        is_payload = tag >> _KIND_BITS == Frame.PAYLOAD_FIELD_NUMBER
+        beside += after - at + (0 if is_payload else min(size, len(data)))
         at = after + size
     return beside
 

@@ -315,7 +315,9 @@ async def test_astrbot_killed_at_random(stage, record_property):
     bot.kill()
     await bot.start()
     await stage[PLUGIN].answered(*said[PLUGIN], timeout_s=90)
-    await asyncio.sleep(SILENCE_S * 4)
+    for route in stage.routes.values():
+        await eventually(lambda route=route: route.pending == 0, 60)
+    await asyncio.sleep(SILENCE_S * 2)
     figures = {"kills": kills + 1}
     for name, route in stage.routes.items():
         replied = [len(route.replies(each)) for each in said[name]]

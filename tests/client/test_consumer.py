@@ -54,6 +54,15 @@ async def test_a_hello_says_only_what_was_asked_for(daemon):
     ]
 
 
+async def test_a_filter_by_chat_and_author(daemon):
+    """Chats and own messages are the daemon's to filter, as they were asked for."""
+    async with Consumer("b", daemon.path, chats=("oc_1",), ignore_own=True) as consumer:
+        assert await consumer.call("ping") == "pong"
+
+    (params,) = daemon.params("hello")
+    assert (params["chats"], params["ignore_own"]) == (["oc_1"], True)
+
+
 async def test_a_consumer_connects_again_after_a_loss(daemon):
     """Events go on over a new connection; the same hello is said."""
     async with Consumer("bot", daemon.path) as consumer:

@@ -789,7 +789,9 @@ class TestConnections:
         assert got[:3] == [[(1, 1), (2, 1), (3, 1), (4, 1)]] * 3
         assert got[3:] == [[(1, 1)], [(1, 2)]]
         assert world.journal.dead[0][:3] == ("bot", 1, "max_attempts")
-        assert [h.fault for h in world.of(ConsumerFaulted)] == [Fault.CONSUMER_POISONED]
+        (faulted,) = world.of(ConsumerFaulted)
+        assert faulted.fault is Fault.CONSUMER_POISONED
+        assert "on position 1;" in faulted.detail
         assert outlet.positions == [2]
 
     async def test_successors_stuck_on_one_event_are_told_of(self):

@@ -24,7 +24,7 @@ from feishu_ws.upstream import supervisor
 from feishu_ws.upstream.connection import explain, is_mass_close
 from feishu_ws.wire.frame import BIZ_RT, encode_ping, encode_pong
 from feishu_ws.wire.pbbp2_pb2 import Frame
-from feishu_ws.wire.session import ServerTimings
+from feishu_ws.wire.session import PROMISED_S, ServerTimings
 
 MIB = 1024 * 1024
 
@@ -340,6 +340,20 @@ async def test_silent_peer(harness, feishu):
     await harness.feishu.opened()
 
 
+async def test_silent_peer_whose_tcp_answers(harness, feishu):
+    """Where TCP takes the ping the whole promise is waited for: more than the deadline, no more."""
+    session = await harness.open(keepalive_interval_s=1, keepalive_timeout_s=0.1)
+    await harness.record.wait(LinkLive)
+    while harness.tally.pongs_received < 2:
+        await asyncio.sleep(0.005)
+    session.freeze()
+    began = time.monotonic()
+    feishu.refusals = [(503, {})] * 50
+    harness.fleet.probe()
+    await harness.record.wait(LinkLost)
+    assert 0.1 + PROMISED_S < time.monotonic() - began < 1 + 0.1 + PROMISED_S + 0.5
+
+
 async def test_suspect_link_is_replaced(harness):
     """Before a silent link is dropped a fresh one is live; nothing is told as lost."""
     session = await harness.open(keepalive_interval_s=0.2, keepalive_timeout_s=1)
@@ -448,9 +462,9 @@ async def test_stalled_peer(harness, monkeypatch):
     monkeypatch.setattr(c, "STALLED_AFTER_S", 0.2)
     session = await harness.open(keepalive_interval_s=60, keepalive_timeout_s=60)
     harness.answer_with = None
-    big = data_frame(b"x", padding="p" * 100_000)
-    await session.send(*[big] * 60)
-    while len(harness.answers) < 60:
+    big = data_frame(b"x", padding="p" * 60_000)
+    await session.send(*[big] * 100)
+    while len(harness.answers) < 100:
         await asyncio.sleep(0.005)
     session.freeze()
     for answer in harness.answers:
@@ -464,8 +478,8 @@ async def test_unsent_bytes_are_bounded(harness, monkeypatch):
     monkeypatch.setattr(c, "UNSENT_MAX", 1 * MIB)
     session = await harness.open(keepalive_interval_s=60, keepalive_timeout_s=60)
     harness.answer_with = None
-    await session.send(*[data_frame(b"x", padding="p" * 100_000)] * 100)
-    while len(harness.answers) < 100:
+    await session.send(*[data_frame(b"x", padding="p" * 60_000)] * 160)
+    while len(harness.answers) < 160:
         await asyncio.sleep(0.005)
     session.freeze()
     for answer in harness.answers:
@@ -473,6 +487,34 @@ async def test_unsent_bytes_are_bounded(harness, monkeypatch):
     lost = await harness.record.wait(LinkLost, within_s=5)
     assert lost.fault is Fault.SEND_STALLED
     assert "at most" in lost.detail
+
+
+async def test_unread_pongs_are_bounded(harness, monkeypatch):
+    """A peer that pings and reads no pong is given up at the same bound."""
+    monkeypatch.setattr(c, "UNSENT_MAX", 1 * MIB)
+    session = await harness.open(keepalive_interval_s=60, keepalive_timeout_s=60)
+    await harness.record.wait(LinkLive)
+    session.freeze()
+    ping = b"\x89\x7d" + bytes(125)
+    session.ws.transport.write(ping * 80_000)
+    lost = await harness.record.wait(LinkLost, within_s=8)
+    assert lost.fault is Fault.SEND_STALLED
+    assert "at most" in lost.detail
+
+
+async def test_many_small_frames_are_taken_in_turns(harness):
+    """While very much comes in the rest of the program goes on, and every frame is taken."""
+    session = await harness.open()
+    await harness.record.wait(LinkLive)
+    session.ws.transport.write((b"\x82\x64" + b"\xff" * 100) * 8_000)
+    await session.send(data_frame(b"x"))
+    turns = 0
+    async with asyncio.timeout(20):
+        while not session.frames.qsize():
+            await asyncio.sleep(0)
+            turns += 1
+    assert harness.tally.frame_errors == {"protobuf": 8_000}
+    assert turns > 10
 
 
 # -- endings ------------------------------------------------------------------------------

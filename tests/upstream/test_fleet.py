@@ -26,13 +26,14 @@ from feishu_ws.happenings import (
     StormEnded,
 )
 from feishu_ws.secret import Secret
-from feishu_ws.upstream import backoff, fleet, netwatch
+from feishu_ws.upstream import backoff, connection, fleet, netwatch
 from feishu_ws.upstream.attempt import Phase
 from feishu_ws.upstream.backoff import Ending
 from feishu_ws.upstream.connection import Connection
 from feishu_ws.upstream.fleet import LimitQueue, RefusalCount
 from feishu_ws.upstream.resolver import Resolver
 from feishu_ws.upstream.settings import Credentials
+from feishu_ws.wire.session import Keepalive
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +110,24 @@ async def test_the_fleet_grows_back(harness, feishu, monkeypatch):
     assert harness.fleet.size == 2
     await harness.record.wait(LinkLive, 3)
     assert (await harness.record.wait(FleetResized, 2)).links == 3
+
+
+async def test_links_ping_apart(harness, monkeypatch):
+    """Each link of a fleet has its own place in the interval, also after it came back."""
+    places = []
+
+    class Spy(Keepalive):
+        def __init__(self, *args):
+            places.append(args[-1])
+            super().__init__(*args)
+
+    monkeypatch.setattr(connection, "Keepalive", Spy)
+    harness.start(connections=4)
+    await harness.record.wait(LinkLive, 4)
+    assert places == [0, 0.25, 0.5, 0.75]
+    harness.feishu.sessions[2].reset()
+    await harness.record.wait(LinkLive, 5)
+    assert places[4:] == [0.5]
 
 
 async def test_rotation_leaves_no_gap(harness, feishu):

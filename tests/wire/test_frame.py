@@ -70,6 +70,56 @@ def test_pong_vector():
     assert not f.parse_frame(f.encode_pong(SERVICE)).HasField("payload")
 
 
+def beside(frame):
+    """How many bytes of a frame are not its payload's."""
+    return frame.ByteSize() - len(frame.payload)
+
+
+@given(frames, st.integers(0, 2))
+def test_a_large_payload_is_no_obstacle(frame, megabytes):
+    """What is read is what is sent, whatever the size of the payload."""
+    frame.payload = bytes(megabytes * f.MAX_BESIDE)
+    sent = frame.SerializeToString()
+    assert f.parse_frame(sent) == frame
+    if len(sent) > 0:
+        assert f._count_beside(sent) == beside(frame)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_large_beside_the_payload(over):
+    """A frame may be so large without its payload, and no larger."""
+    frame = f.parse_frame(DATA)
+    frame.payload = bytes(200_000)
+    frame.headers.add(key="k", value="")
+    frame.headers[-1].value = "x" * (f.MAX_BESIDE - beside(frame) - 4 + over)
+    assert beside(frame) == f.MAX_BESIDE + over
+    if not over:
+        assert f.parse_frame(frame.SerializeToString()) == frame
+        return
+    with pytest.raises(f.FrameError) as caught:
+        f.parse_frame(frame.SerializeToString())
+    assert caught.value.reason == "too_large"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [b"\x2a\0", b"\x2a\x04\x0a\0\x12\0", b"\xa0\x1f\1", b"\x42\0", b"\x79" + bytes(8), b"\x7d" + bytes(4)],
+    ids=["no-header", "header", "unknown", "payload", "fixed64", "fixed32"],
+)  # fmt: skip
+def test_millions_of_fields(field):
+    """A frame made of nothing but small fields is refused before they are read."""
+    with pytest.raises(f.FrameError) as caught:
+        f.parse_frame(DATA + field * (8 * f.MAX_BESIDE // len(field)))
+    assert caught.value.reason == "too_large"
+
+
+@given(st.binary(max_size=40), st.integers(0, 255))
+def test_large_bytes_that_are_no_frame(start, filler):
+    """Whatever comes instead of a frame, the look at its size ends, and says so or nothing."""
+    with contextlib.suppress(f.FrameError):
+        f.parse_frame(start + bytes([filler]) * (f.MAX_BESIDE + 1))
+
+
 def test_data_vector():
     """A data frame is read with all its fields."""
     frame = f.parse_frame(DATA)

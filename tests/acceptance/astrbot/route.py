@@ -124,6 +124,11 @@ class Route:
         replied = {sent.to for sent in self.feishu.rest.messages}
         return [each for each in message_ids if each not in replied]
 
+    @property
+    def pending(self):
+        """How many events AstrBot has not settled."""
+        return sum(each["pending"] for each in self.daemon.status()["consumers"])
+
     def requests(self, method, end):
         """Return requests to Feishu by method and the end of their path."""
         found = self.feishu.rest.seen

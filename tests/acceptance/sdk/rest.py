@@ -49,21 +49,25 @@ def reply(client, command):
 
 
 def image(client, command):
+    picture = io.BytesIO(bytes.fromhex(command["bytes"]))
+    picture.name = "a.png"  # as a file that was opened has one
     body = (
         CreateImageRequestBody.builder()
         .image_type("message")
-        .image(io.BytesIO(bytes.fromhex(command["bytes"])))
+        .image(picture)
         .build()
     )
     return client.im.v1.image.create(CreateImageRequest.builder().request_body(body).build())
 
 
 def file(client, command):
+    content = io.BytesIO(bytes(command["size"]))
+    content.name = command["name"]
     body = (
         CreateFileRequestBody.builder()
         .file_type("stream")
         .file_name(command["name"])
-        .file(io.BytesIO(bytes(command["size"])))
+        .file(content)
         .build()
     )
     return client.im.v1.file.create(CreateFileRequest.builder().request_body(body).build())
