@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from bench import bars, decoding, report
+from bench import bars, decoding, report, sending
 from bench.candidates import KINDS, TITLES
 from bench.rounds import run
 from bench.turns import Load
@@ -43,6 +43,10 @@ def main():
         lines, holds = decoding.decoding(options.rounds, is_quick=options.quick)
         print("\n".join(lines))
         sys.exit(not holds)
+    if options.sends:
+        lines, holds = sending.sending(options.rounds, is_quick=options.quick)
+        print("\n".join(lines))
+        sys.exit(not holds)
     try:
         result = uvloop.run(run(options))
     except (AssertionError, pytest.fail.Exception) as failure:  # a candidate failed, or npm
@@ -70,6 +74,7 @@ def parse():
     add("--brief", action="store_true", help="comparisons alone, medians alone")
     add("--profile", action="store_true", help="instead: the daemon alone under cProfile")
     add("--decode", action="store_true", help="instead: what decoding content costs")
+    add("--sends", action="store_true", help="instead: messages sent a second")
     options = parser.parse_args()
     if options.profile:
         options.only, options.rounds, options.tree = [report.OURS], 1, []
