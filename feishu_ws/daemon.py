@@ -129,7 +129,7 @@ class Daemon:
             self._lookalike.start(passed.get(LOOKALIKE_SOCKET))
             self._announce(http)
             self._own("fleet", self._fleet.run())
-            self._own("outward", self._outward.run())
+            self._own("outward", self._outward.run(lambda: self._fleet.live, self._fleet.renew_all))
             self._own("lookalike", self._lookalike.run())
             self._own("pulse", pulse(self._clock, self._tally.event_loop_lag, self._beat))
             self._own("housekeeping", self._keep_house())
@@ -221,6 +221,7 @@ class Daemon:
                 self._settings.app.id,
                 self._socket.path,
                 http.address if http is not None else "off",
+                self._lookalike.address,
             )
         )
         self._manager.ready("local side ready, links are being opened")

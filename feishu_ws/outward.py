@@ -4,6 +4,7 @@ Part of the composition root: it alone gives `openapi/` the resolver, proxies an
 that the long connection has.
 """
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -13,6 +14,7 @@ from feishu_ws.config import Settings
 from feishu_ws.happenings import Observer
 from feishu_ws.journal.contract import Journal
 from feishu_ws.openapi.caller import Caller
+from feishu_ws.openapi.census import CensusTaker
 from feishu_ws.openapi.office import Office
 from feishu_ws.openapi.outbox import Outbox
 from feishu_ws.openapi.passes import Passes, recall_key
@@ -47,6 +49,8 @@ class Outward:
         self._journal = journal
         self._clock = clock
         self._tally = tally
+        self._observe = observe
+        self._census_s = settings.openapi.census_s
         upstream = settings.upstream
         way = Way(
             names=Resolver(),
@@ -74,9 +78,20 @@ class Outward:
             clock=self._clock, tally=self._tally,
         )  # fmt: skip
 
-    async def run(self) -> None:
-        """Send for ever what there is to send."""
-        await self._sender.run()
+    async def run(self, live: Callable[[], int], renew: Callable[[], None]) -> None:
+        """Send for ever what there is to send, and ask now and then who else is connected.
+
+        Args:
+            live: Returns how many links of ours are live.
+            renew: Has all links renewed, one after another.
+        """
+        taker = CensusTaker(
+            self._caller, self._census_s, live=live, renew=renew,
+            clock=self._clock, tally=self._tally, observe=self._observe,
+        )  # fmt: skip
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sender.run(), name="sender")
+            tasks.create_task(taker.run(), name="census")  # ends where the app may not ask
 
     def renew_credentials(self) -> None:
         """The secret may have changed (SIGHUP): the next call asks for another token."""

@@ -49,7 +49,7 @@ class World:
             tally=self.tally,
             observe=self.seen.append,
         )
-        self.running = asyncio.create_task(self.outward.run())
+        self.running = asyncio.create_task(self.outward.run(lambda: 2, lambda: None))
         return self
 
     async def __aexit__(self, *_):

@@ -22,6 +22,10 @@ class Phase(StrEnum):
     HANDSHAKE = "handshake"
 
 
+_CONNECTED: Final = frozenset({Phase.TLS, Phase.HANDSHAKE, Phase.DISCOVERY})
+"""Phases that begin with a TCP connection."""
+
+
 class Attempt:
     """Filled while an attempt runs, read when it ended.
 
@@ -33,6 +37,7 @@ class Attempt:
         phase: Where it is.
         phases_s: Seconds per phase so far; through a proxy, `tcp` is the way to its tunnel.
             Until Feishu has named a URL all of it is discovery's time.
+        is_connected: Whether a TCP connection came about: somebody has the request.
         is_answered: Whether Feishu has named a URL.
         url: The one it named, without its query.
     """
@@ -43,6 +48,7 @@ class Attempt:
         self.link = link
         self.phase = Phase.DISCOVERY
         self.phases_s: dict[str, float] = {}
+        self.is_connected = False
         self.is_answered = False
         self.url = ""
         self._clock = clock
@@ -62,6 +68,7 @@ class Attempt:
         """Close the phase at hand and begin the next."""
         self.close()
         self.phase = phase
+        self.is_connected |= phase in _CONNECTED
 
     def close(self) -> None:
         """Close the phase at hand."""

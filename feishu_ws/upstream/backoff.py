@@ -96,6 +96,12 @@ class Streak:
         )
 
 
+def given_up(error: FeishuWsError) -> FeishuWsError:
+    """Return the refusal that ends the daemon, saying why it does."""
+    why = "refused three times, and this app id and secret never worked with this journal"
+    return FeishuWsError(error.fault, f"{error.detail}; {why}: given up", code=error.code)
+
+
 class LinkEndedError(Exception):
     """What the supervised function raises: an ending, and the streak it belongs to."""
 

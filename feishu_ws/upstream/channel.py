@@ -134,7 +134,7 @@ class Channel(ClientConnection):
     def _take_slices(self, data: bytes) -> None:
         """Take bytes until `PER_TURN` is used up; what is left waits."""
         at = 0
-        while at < len(data) and self._taken < PER_TURN:
+        while at < len(data) and self._taken < PER_TURN and not self.transport.is_closing():
             self._take(data[at : at + SLICE])
             at += SLICE
         self._waiting = data[at:]
@@ -154,13 +154,14 @@ class Channel(ClientConnection):
             self.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        self._is_resting, self._taken = False, 0
+        self._taken = 0
+        self._take_slices(self._waiting)
         if self.transport.is_closing():
             return
-        self._take_slices(self._waiting)
         if self._taken >= PER_TURN:
-            self._rest()
+            self.loop.call_soon(self._go_on)
         else:
+            self._is_resting = False
             self.transport.resume_reading()
 
     def process_event(self, event: Event) -> None:

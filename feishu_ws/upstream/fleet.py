@@ -42,12 +42,15 @@ class LimitQueue:
     """Whose turn it is to try Feishu's connection limit: one link a minute, however many wait."""
 
     def __init__(self) -> None:
-        self._last_turn_s = -LIMIT_S
+        self._turns: dict[int, float] = {}
 
-    def next_turn_s(self, now_s: float) -> float:
-        """Return the seconds until the turn that is hereby given."""
-        self._last_turn_s = max(now_s, self._last_turn_s) + LIMIT_S
-        return self._last_turn_s - now_s
+    def next_turn_s(self, index: int, now_s: float) -> float:
+        """Return the seconds until a link's turn; one that is ahead stays as it is."""
+        turn_s = self._turns.get(index, now_s)
+        if turn_s <= now_s:
+            turn_s = max(now_s, *self._turns.values()) + LIMIT_S if self._turns else now_s + LIMIT_S
+            self._turns[index] = turn_s
+        return turn_s - now_s
 
 
 class RefusalCount:
@@ -257,8 +260,7 @@ class Fleet:
 
     def wait_at_limit(self, index: int) -> float:
         """Return the seconds until it is this link's turn to try the connection limit."""
-        del index
-        return self._limit.next_turn_s(self._clock.monotonic())
+        return self._limit.next_turn_s(index, self._clock.monotonic())
 
     def suspected(self, index: int) -> None:
         """Ask the other live links at once: a NAT that forgot one has often forgotten all."""
@@ -320,7 +322,13 @@ class Fleet:
         self._is_proven = False
         for link in self._links:
             if not link.is_live:
-                link.probe()
+                link.hasten()
+
+    def renew_all(self) -> None:
+        """Replace every live link by a fresh one, one after another, new before old."""
+        for link in self._links:
+            if link.is_live:
+                link.renew()
 
     def probe(self, timeout_s: float | None = None) -> None:
         """Doubt every link, because the network may have changed."""

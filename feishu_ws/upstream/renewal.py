@@ -70,6 +70,8 @@ class Renewal:
         self._index = index
         self._rotate_after_s = settings.rotate_after_s
         self._spare: Successor | None = None
+        self._nudge = Nudge()
+        self._is_asked = False
         self._dial = dial
         self._breaker = breaker
         self._permit = permit
@@ -82,11 +84,12 @@ class Renewal:
 
         Returns only when there is one; cancel it when the link has ended.
         """
-        nudge = Nudge()
-        link.watch(nudge.give)
+        link.watch(self._nudge.give)
         wake_s = due_s = self._next_due_s()
         while True:
-            await nudge.sleep(self._clock, min(wake_s - self._clock.monotonic(), LONGEST_SLEEP_S))
+            await self._nudge.sleep(
+                self._clock, min(wake_s - self._clock.monotonic(), LONGEST_SLEEP_S)
+            )
             wake_s = due_s
             fault = self._reason(link, due_s)
             if fault is None:
@@ -96,6 +99,7 @@ class Renewal:
             if not self._permit.may_renew(self._index):
                 wake_s = self._clock.monotonic() + TURN_S
                 continue
+            self._is_asked = False
             found = await self._find(link, fault)
             if not isinstance(found, float):
                 return found
@@ -111,7 +115,13 @@ class Renewal:
     def _reason(self, link: LiveLink, due_s: float) -> Fault | None:
         if link.is_suspect:
             return Fault.LINK_SUSPECT
-        return Fault.ROTATED if self._clock.monotonic() >= due_s else None
+        is_due = self._is_asked or self._clock.monotonic() >= due_s
+        return Fault.ROTATED if is_due else None
+
+    def ask(self) -> None:
+        """Have the link renewed when its turn comes, however young it is."""
+        self._is_asked = True
+        self._nudge.give()
 
     async def _find(self, link: LiveLink, fault: Fault) -> Successor | float:
         """Return what shall replace `link`, or the seconds until it may be tried again."""
@@ -139,7 +149,8 @@ class Renewal:
         except FeishuWsError as exc:
             self._warn(fault, exc)
             if not (exc.spec.reaches_feishu or attempt.is_answered):
-                self._breaker.give_back(self._clock.monotonic())
+                if not attempt.is_connected:
+                    self._breaker.give_back(self._clock.monotonic())
                 return SOON_S if fault is Fault.LINK_SUSPECT else AGAIN_S
         except Exception as exc:  # noqa: BLE001 - owner of the attempt, see report_defect
             self._warn(fault, report_defect(exc))

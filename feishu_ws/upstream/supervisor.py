@@ -4,6 +4,7 @@ The loop ends when the link was stopped, or with a fault its overseer will not w
 """
 
 import asyncio
+from dataclasses import replace
 from random import Random
 from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
@@ -13,21 +14,27 @@ from feishu_ws.clock import Clock
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import (
     LinkDialed,
-    LinkFailed,
     LinkLive,
-    LinkLost,
     LinkReplaced,
     Observer,
 )
 from feishu_ws.nudge import Nudge
 from feishu_ws.upstream.attempt import Attempt
-from feishu_ws.upstream.backoff import Ending, LinkEndedError, LinkWait, Streak, read_ended
+from feishu_ws.upstream.backoff import (
+    Ending,
+    LinkEndedError,
+    LinkWait,
+    Streak,
+    given_up,
+    read_ended,
+)
 from feishu_ws.upstream.defect import report_defect
 from feishu_ws.upstream.dial import Dial, LiveLink
 from feishu_ws.upstream.facts import LinkFacts
 from feishu_ws.upstream.renewal import Permit, Renewal, Successor
 from feishu_ws.upstream.settings import UpstreamSettings
 from feishu_ws.upstream.storm import StormBreaker
+from feishu_ws.upstream.telling import tell
 from feishu_ws.wire.endpoint import Endpoint
 from feishu_ws.wire.link import LinkState, LinkStep, step
 from feishu_ws.wire.session import ServerTimings
@@ -235,7 +242,7 @@ class Supervisor:
     # -- endings ----------------------------------------------------------------------
 
     def _failed(self, attempt: Attempt, exc: FeishuWsError) -> NoReturn:
-        is_reached = exc.spec.reaches_feishu or attempt.is_answered
+        is_reached = exc.spec.reaches_feishu or attempt.is_answered or attempt.is_connected
         if not is_reached:
             self._breaker.give_back(self._clock.monotonic())
         ending = Ending(
@@ -275,7 +282,8 @@ class Supervisor:
         self._fault, self._code = ending.error.fault, ending.error.code
         self._streak = self._streak.after(ending, self._settings.settled_s)
         if not self._overseer.will_wait(ending):
-            self._tell(ending, 0.0)
+            ending = replace(ending, error=given_up(ending.error))
+            self._tell(ending, None)
             raise ending.error
         raise LinkEndedError(ending, self._streak) from ending.error
 
@@ -286,30 +294,8 @@ class Supervisor:
         self._retry_at_s = now + wait_s
         self._tell(read_ended(retry_state).ending, wait_s)
 
-    def _tell(self, ending: Ending, wait_s: float) -> None:
-        error = ending.error
-        if ending.phase is not None:
-            failed = LinkFailed(
-                self._index,
-                error.fault,
-                ending.phase,
-                error.detail,
-                self._streak.failures,
-                wait_s,
-                error.code,
-            )
-            self._observe(failed)
-            return
-        lost = LinkLost(
-            self._index,
-            error.fault,
-            error.detail,
-            ending.lived_s,
-            wait_s,
-            ending.close_code,
-            ending.unconfirmed,
-        )
-        self._observe(lost)
+    def _tell(self, ending: Ending, wait_s: float | None) -> None:
+        self._observe(tell(self._index, ending, self._streak.failures, wait_s))
 
     async def _sleep(self, seconds: float) -> None:
         await self._nudge.sleep(self._clock, seconds)
@@ -341,9 +327,20 @@ class Supervisor:
         """Doubt the link: a live one pings at once, a waiting one dials at once."""
         if self._link is not None:
             self._link.probe(timeout_s)
-        elif self.state in {LinkState.BACKOFF, LinkState.HELD}:
+        elif self._fault is not Fault.CONNECTION_LIMIT or not self._overseer.has_others_live(
+            self._index
+        ):  # else it has its turn, and a changed network does not change the limit
+            self.hasten()
+
+    def hasten(self) -> None:
+        """Let a link that waits dial at once."""
+        if self.state in {LinkState.BACKOFF, LinkState.HELD}:
             self._streak = Streak()
             self._nudge.give()
+
+    def renew(self) -> None:
+        """Have a live link replaced by a fresh one when its turn comes."""
+        self._renewal.ask()
 
     def facts(self) -> LinkFacts:
         """Return how the link is."""

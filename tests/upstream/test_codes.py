@@ -418,7 +418,8 @@ async def test_credentials_that_never_worked(feishu, trials):
     with pytest.raises(FeishuWsError) as caught:
         await trial.running
     assert caught.value.fault == "credentials_refused"
-    assert [each.retry_in_s for each in trial.of(LinkFailed)] == [15, 30, 0]
+    assert [each.retry_in_s for each in trial.of(LinkFailed)] == [15, 30, None]
+    assert trial.of(LinkFailed)[-1].detail.endswith("never worked with this journal: given up")
     assert trial.clock.monotonic() - began_s == pytest.approx(45, abs=0.01)
     assert len(feishu.requests) == 3
 

@@ -169,8 +169,19 @@ async def test_one_suspect_link_makes_the_others_prove_themselves(harness, feish
 def test_the_limit_is_tried_once_a_minute():
     """However many links wait at the limit, one of them has its turn each minute."""
     queue = LimitQueue()
-    assert [queue.next_turn_s(100.0) for _ in range(3)] == [60, 120, 180]
-    assert queue.next_turn_s(400.0) == 60
+    assert [queue.next_turn_s(link, 100.0) for link in range(3)] == [60, 120, 180]
+    assert queue.next_turn_s(1, 400.0) == 60
+
+
+def test_a_turn_at_the_limit_is_kept():
+    """However often a link asks before its turn, it has that one turn, and nobody's moves away."""
+    queue = LimitQueue()
+    assert queue.next_turn_s(0, 0.0) == 60
+    assert [queue.next_turn_s(0, float(now)) for now in range(1, 41)] == [
+        60 - now for now in range(1, 41)
+    ]
+    assert queue.next_turn_s(1, 40.0) == 80
+    assert queue.next_turn_s(0, 60.0) == 120
 
 
 async def test_another_address(harness, feishu):
@@ -515,6 +526,40 @@ async def test_discovery_that_hangs_fails_the_attempt(harness, feishu):
     failed = await harness.record.wait(LinkFailed)
     assert (failed.fault, failed.phase) == (Fault.CONNECT_TIMEOUT, "discovery")
     await harness.record.wait(LinkLive)
+
+
+async def test_what_was_taken_and_not_answered_costs_a_token(harness, feishu):
+    """Requests that Feishu took count against the budget, also if no answer ever comes."""
+    feishu.script = [None] * 50
+    harness.start(connect_timeout_s=0.1, storm_tokens=3, storm_refill_s=3600, backoff_max_s=0.1)
+    await harness.record.wait(StormBegan)
+    await asyncio.sleep(0.5)
+    assert len(feishu.requests) == 3
+
+
+async def test_a_changed_network_does_not_change_the_limit(harness, feishu):
+    """A link that waits for its turn at Feishu's limit keeps it, however often the address changes."""
+    feishu.script = [feishu.endpoint(), *[code(1000040350)] * 9]
+    harness.start(connections=2)
+    failed = await harness.record.wait(LinkFailed)
+    asked = len(feishu.requests)
+    for _ in range(20):
+        harness.fleet.probe()
+        await asyncio.sleep(0.01)
+    assert failed.fault is Fault.CONNECTION_LIMIT
+    assert len(feishu.requests) == asked
+
+
+async def test_all_are_renewed_one_after_another(harness, feishu):
+    """Links that Feishu has forgotten are replaced, new before old, and no event is lost by it."""
+    await harness.open(connections=2)
+    await harness.record.wait(LinkLive, 2)
+    harness.fleet.renew_all()
+    await harness.record.wait(LinkReplaced, 2, within_s=10)
+    assert {each.link for each in harness.record.of(LinkReplaced)} == {0, 1}
+    assert {each.fault for each in harness.record.of(LinkReplaced)} == {Fault.ROTATED}
+    assert harness.fleet.live == 2
+    assert harness.record.of(LinkLost) == []
 
 
 async def test_rate_limit_is_honoured(harness, feishu):

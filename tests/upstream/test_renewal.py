@@ -8,6 +8,7 @@ import pytest
 from feishu_ws.clock import ManualClock
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import LinkDialed, LinkWarned
+from feishu_ws.upstream.attempt import Phase
 from feishu_ws.upstream.renewal import (
     AGAIN_S,
     LAST_MOMENT_S,
@@ -51,6 +52,7 @@ class World:
         self.seen = []
         self.may = True
         self.turns = 0
+        self.phase = None
         self.suspects = []
         self.dialed_at = []
         self.link = Link()
@@ -81,6 +83,8 @@ class World:
 
     async def dial(self, attempt):
         self.dialed_at.append(self.clock.monotonic() - 1000)
+        if self.phase is not None:
+            attempt.enter(self.phase)
         if self.plan:
             raise self.plan.pop(0)
         return self.fresh
@@ -237,6 +241,41 @@ async def test_old_age(worlds):
     await world.wait(12)
     assert world.task.result()[2] is Fault.ROTATED
     assert world.suspects == []
+
+
+async def test_asked_for(worlds):
+    """A link that shall be renewed is, however young, once it is its turn."""
+    world = worlds()
+    world.may = False
+    await world.wait(1)
+    world.renewal.ask()
+    await world.wait(5 * TURN_S)
+    assert world.dialed_at == []
+    world.may = True
+    await world.wait(TURN_S)
+    assert world.task.result()[2] is Fault.ROTATED
+
+
+async def test_asked_for_and_refused(worlds):
+    """What was asked for is tried once: where Feishu grants no connection more the link stays."""
+    world = worlds(LIMIT)
+    await world.wait(1)
+    world.renewal.ask()
+    await world.wait(3 * AGAIN_S, step=10)
+    assert len(world.dialed_at) == 1
+    assert not world.task.done()
+
+
+async def test_taken_and_not_answered(worlds):
+    """An attempt that somebody took and did not answer costs its token, and is soon tried again."""
+    world = worlds(FeishuWsError(Fault.CONNECT_TIMEOUT, "late"))
+    world.phase = Phase.DISCOVERY
+    await world.settle()
+    world.link.doubt()
+    await world.settle()
+    assert world.bucket.tokens(world.clock.monotonic()) == pytest.approx(19)
+    await world.wait(SOON_S)
+    assert len(world.dialed_at) == 2
 
 
 async def test_refused(worlds):
