@@ -1,10 +1,11 @@
-"""The README's tables, made from the code they describe.
+"""The tables of README and docs, made from the code they describe.
 
 `python tests/tools/tables.py` rewrites them between their markers;
 tests/test_documented.py fails when they differ.
 """
 
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -14,7 +15,14 @@ from feishu_ws.telemetry.catalogue import CATALOGUE as METRICS
 from feishu_ws.telemetry.catalogue import PREFIX
 from feishu_ws.wire.link import render_mermaid
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+TESTS = Path(__file__).resolve().parents[1]
+ROOT = TESTS.parent
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+DESIGN = DOCS / "DESIGN.md"
+MEASURED = DOCS / "MEASURED.md"
+MESSAGES = DOCS / "MESSAGES.md"
+DIFFERENCES = TESTS / "acceptance" / "sdk" / "differences.py"
 
 PATHS = {
     "journal.path": "/var/lib/feishu-ws/journal.db",
@@ -66,28 +74,49 @@ def link_diagram():
     return "```mermaid\n" + render_mermaid().strip() + "\n```"
 
 
+def difference_table():
+    """Every reason for which we read messages otherwise than lark-oapi, and where it shows."""
+    listed = runpy.run_path(str(DIFFERENCES))
+    names = {value: name for name, value in listed.items() if isinstance(value, str)}
+    found = {}
+    for (message, aspect), (_, _, reason) in listed["DIFFERENCES"].items():
+        found.setdefault(reason, []).append((message, aspect))
+    rows = ["| | why | what differs | in |", "|---|---|---|---|"]
+    for reason, places in found.items():
+        aspects = ", ".join(dict.fromkeys(aspect for _, aspect in places))
+        messages = ", ".join(f"`{name}`" for name in dict.fromkeys(name for name, _ in places))
+        rows.append(f"| {names[reason]} | {reason} | {aspects} | {messages} |")
+    return "\n".join(rows)
+
+
 TABLES = {
-    "config": config_table,
-    "faults": fault_table,
-    "metrics": metric_table,
-    "link": link_diagram,
+    README: {
+        "link": link_diagram,
+        "faults": fault_table,
+        "config": config_table,
+        "metrics": metric_table,
+    },
+    MESSAGES: {"differences": difference_table},
 }
+"""By file, the tables that are made."""
 
 
 def _literal(table):
     return table.replace("\\", r"\\")
 
 
-def filled(text):
-    """Return `text` with every table made anew."""
-    for name, make in TABLES.items():
+def filled(path):
+    """Return the text of a file with every table made anew."""
+    text = path.read_text()
+    for name, make in TABLES[path].items():
         marks = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
         table = make()
         text, count = re.subn(marks, rf"\g<1>{_literal(table)}\n\g<2>", text, flags=re.DOTALL)
         if count != 1:
-            sys.exit(f"README.md: expected one table {name}, found {count}")
+            sys.exit(f"{path.name}: expected one table {name}, found {count}")
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text()))
+    for each in TABLES:
+        each.write_text(filled(each))
