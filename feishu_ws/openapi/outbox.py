@@ -23,6 +23,22 @@ READ_AGAIN_S: Final = 1.0
 _params: Final = msgspec.json.Decoder(SendParams)
 
 
+def encode_request(params: SendParams) -> bytes:
+    """Return a request in the one form in which it is kept.
+
+    The same message may be written in several ways: its content as an object or as JSON
+    in a string, with blanks or without, its keys in any order.
+    """
+    content = msgspec.json.decode(params.content)
+    if isinstance(content, str):
+        try:
+            content = msgspec.json.decode(content)
+        except msgspec.DecodeError:
+            return msgspec.json.encode(params)  # for Feishu to refuse
+    kept = msgspec.json.encode(content, order="sorted")
+    return msgspec.json.encode(msgspec.structs.replace(params, content=msgspec.Raw(kept)))
+
+
 class Outbox:
     """Kept messages."""
 
@@ -37,7 +53,7 @@ class Outbox:
             RpcError: `INVALID_PARAMS`: the uuid was used for another message.
             FeishuWsError: The journal takes no writes: it was not kept.
         """
-        request = msgspec.json.encode(params)
+        request = encode_request(params)
         send = OutgoingSend.make(message.uuid, message.line, request, self._clock.wall_ms())
         row = await self._journal.open_send(send)
         if not row.asks_for(request):

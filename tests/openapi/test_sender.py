@@ -277,6 +277,21 @@ async def test_same_uuid():
         assert len(world.feishu.asked) == 1
 
 
+async def test_the_same_message_in_another_form():
+    """The same words are the same message, as an object, as a string, with or without blanks."""
+    async with World() as world:
+        for content in (
+            b'{"text":"hi","a":1}',
+            b'{"a": 1, "text": "hi"}',
+            b'"{\\"text\\": \\"hi\\", \\"a\\": 1}"',
+        ):
+            given = SendParams(
+                "text", msgspec.Raw(content), "chat_id", "oc_1", uuid="u", durable=True
+            )
+            assert await world.sender.send(given) == {"message_id": "om_0"}
+        assert len(world.feishu.asked) == 1
+
+
 async def test_another_message_of_the_same_uuid():
     """A uuid names one message; another is refused."""
     async with World() as world:
