@@ -39,6 +39,9 @@ class LookalikeDesk:
     Args:
         settings: Gives those of the moment; only secrets may change.
         outward: Whose pool and token requests go out with.
+
+    Attributes:
+        address: HOST:PORT it listens on, `off` without.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class LookalikeDesk:
         self._clock = clock
         self._tally = tally
         self._observe = observe
-        self._address = ""
+        self.address = "off"
         self._lookalike: Lookalike | None = None
 
     def start(self, passed: socket.socket | None = None) -> None:
@@ -77,7 +80,7 @@ class LookalikeDesk:
         listener = passed or bind(parse_listen(settings.listen), "lookalike.listen")
         listener.setblocking(False)  # noqa: FBT003 the library's signature
         listen = where(listener)
-        self._address = str(listen)
+        self.address = str(listen)
         identity = Identity(self._settings().app.id, self._secret)
         proxy = self._outward.proxy(identity)
         frames = FrameMaker(self._journal.facts().id[:INSTANCE_CHARS])
@@ -107,7 +110,7 @@ class LookalikeDesk:
         """Return what there is to say of it, None where it is off."""
         if self._lookalike is None:
             return None
-        return LookalikeFact(self._address, self._lookalike.crowd.size, CONSUMER)
+        return LookalikeFact(self.address, self._lookalike.crowd.size, CONSUMER)
 
     async def stop(self, within_s: float) -> None:
         """Accept no more, take answers for up to `within_s`, close."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from feishu_ws.astrbot.place import PLUGIN, Outcome, check_data, install, remove
+from feishu_ws.astrbot.place import CONFIG, PLUGIN, Outcome, check_data, install, remove
 from feishu_ws.astrbot.platform import (
     ENDPOINT,
     TYPE,
@@ -38,11 +38,13 @@ def run(args: argparse.Namespace) -> int:
         return _print(args, {"plugin": remove(data), "at": _place(data)}, [])
     entry, is_known = _entry(args)
     config = read_config(data)
+    merged = _merged(config, entry) if args.write else config
     told: dict[str, Any] = {"plugin": install(data), "at": _place(data)}
     lines = _enter(entry, is_known=is_known)
     if args.write:
-        _write(data, config, entry)
-        lines = [f"platform {entry.name}: written to {data / 'cmd_config.json'}"]
+        if merged != config:
+            write_config(data, merged)
+        lines = [f"platform {entry.name}: written to {data / CONFIG}"]
         lines += [] if entry.secret else ["its app_secret is still to be entered: lookalike.secret"]
     lines += [
         f"platform {each}: disable it, it takes events of {entry.app_id} away from the daemon"
@@ -99,14 +101,12 @@ def _enter(entry: Entry, *, is_known: bool) -> list[str]:
     return lines + [f"  {name:<12} {value}" for name, value in rows.items()]
 
 
-def _write(data: Path, config: Mapping[str, Any], entry: Entry) -> None:
+def _merged(config: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
     try:
-        merged = merge(config, entry)
+        return merge(config, entry)
     except ValueError as exc:
         seen = f"{exc}, expected {TYPE} or no platform of that id"
         raise UsageError(seen, "name another one with --id") from exc
-    if merged != config:
-        write_config(data, merged)
 
 
 def _print(args: argparse.Namespace, told: Mapping[str, Any], lines: list[str]) -> int:

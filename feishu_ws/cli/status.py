@@ -48,6 +48,7 @@ def describe(status: Status, stream: Any) -> str:
         _links(status, now_ms),
         _journal(status, now_ms),
         _consumers(status, now_ms),
+        _lookalike(status),
         _losses(status),
     )
     lines: list[str] = []
@@ -177,6 +178,16 @@ def _consumer(consumer: Status, now_ms: int) -> list[Cell]:
         Cell(ago(consumer.get("oldest_pending_ms"), now_ms)),
         Cell(printable(" ".join(map(str, consumer.get("types", ()))))),
     ]
+
+
+def _lookalike(status: Status) -> Section:
+    lookalike = status.get("lookalike")
+    if not lookalike:
+        return None, []
+    clients = lookalike.get("clients", 0)
+    many = f"{clients} client{'' if clients == 1 else 's'}"
+    words = f"lookalike: {_text(lookalike, 'address')}, {many} of {_text(lookalike, 'consumer')}"
+    return Cell(words, "bold"), []
 
 
 def _losses(status: Status) -> Section:

@@ -107,7 +107,8 @@ class ClientRefused(Happening):
     """A local client was turned away.
 
     Attributes:
-        reason: uid, full, line, host, slow, or admin (it may stay, but not do that).
+        reason: uid, full, line, host, slow, secret, frame, or admin (it may stay, but not
+            do that).
     """
 
     reason: str

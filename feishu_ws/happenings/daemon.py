@@ -8,12 +8,13 @@ from feishu_ws.happenings.base import Happening
 
 @dataclass(frozen=True, slots=True)
 class DaemonStarted(Happening):
-    """Everything local is ready."""
+    """Everything local is ready; where it listens, or `off`."""
 
     version: str
     app_id: str
     socket: str
     http: str
+    lookalike: str = "off"
 
 
 @dataclass(frozen=True, slots=True)

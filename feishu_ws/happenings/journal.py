@@ -17,10 +17,15 @@ class JournalOpened(Happening):
 
 @dataclass(frozen=True, slots=True)
 class JournalFaulted(Happening):
-    """The journal does not take writes."""
+    """The journal does not take writes.
+
+    Attributes:
+        hint: What to do about it, where the catalogue's hint would mislead; else "".
+    """
 
     fault: Fault
     detail: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Final
 
 from feishu_ws.faults import Fault
 from feishu_ws.happenings import Happening, JournalFaulted, JournalRecovered
+from feishu_ws.journal.footing import LostFileError
 from feishu_ws.journal.work import Report
 from feishu_ws.model import Verdict
 
@@ -27,8 +28,15 @@ class Health:
         self._failed_s = 0.0  # when any did
         self._is_mended = False
 
-    def fail(self, fault: Fault, detail: str, now_s: float) -> Happening | None:
-        """Take note of a failure; return what to tell, if that is news."""
+    def fail(self, fault: Fault, detail: str, now_s: float, hint: str = "") -> Happening | None:
+        """Take note of a failure; return what to tell, if that is news.
+
+        Args:
+            fault: The word for it.
+            detail: What was seen.
+            now_s: A monotonic clock.
+            hint: What to do about it, where the catalogue does not say it.
+        """
         self._failed_s = now_s
         self._is_mended = False
         is_news = fault is not self.fault and self._gives_way_to(fault, now_s)
@@ -36,7 +44,7 @@ class Health:
             self.fault, self._since_s = fault, now_s
         if fault is self.fault:
             self._repeated_s = now_s
-        return JournalFaulted(fault, detail) if is_news else None
+        return JournalFaulted(fault, detail, hint) if is_news else None
 
     def _gives_way_to(self, fault: Fault, now_s: float) -> bool:
         """Whether another fault is shown in place of this one; two that alternate must not flap."""
@@ -56,7 +64,8 @@ class Health:
         if error is not None:
             # Commits go on when upkeep fails, and the next one tells what the disk is like.
             is_fault = report.op == "append" or error.fault in _LASTING
-            return self.fail(error.fault, error.detail, now_s) if is_fault else None
+            hint = error.hint if isinstance(error, LostFileError) else ""
+            return self.fail(error.fault, error.detail, now_s, hint) if is_fault else None
         is_refused = any(outcome.verdict is Verdict.REFUSED for _, outcome in report.answers)
         if is_refused or report.has_refused_sends:
             return self.fail(Fault.JOURNAL_FULL, "journal.max_bytes is reached", now_s)

@@ -21,6 +21,7 @@ from feishu_ws.journal.checkup import Checkup
 from feishu_ws.journal.contract import JournalFacts, JournalSettings, Subscriber
 from feishu_ws.journal.examine import examine
 from feishu_ws.journal.file import connect_reader, connect_writer, explain, make_private
+from feishu_ws.journal.footing import Footing
 from feishu_ws.journal.health import Health
 from feishu_ws.journal.image import Progress
 from feishu_ws.journal.ledger import Ledger
@@ -119,6 +120,10 @@ class SqliteJournal(Reads, Writes):
 
     def _open_file(self) -> None:
         make_private(self._path)
+        footing = Footing()
+        footing.stand_on(self._path)
+        if self._lock.identity is not None:
+            footing.expect(self._lock.path, self._lock.identity)
         with contextlib.ExitStack() as undo:
             # The reader comes first and goes last: until the file is known to be ours and
             # whole nothing is written, and what closes before it moves no WAL into the file.
@@ -128,15 +133,18 @@ class SqliteJournal(Reads, Writes):
             self._store = Store(connect_writer(self._path))
             undo.callback(self._store.close)
             check_version(reading)  # from here on it holds the log, also that of a new file
-            self._load(Store(reading))
+            footing.stand_on(self._path.with_name(f"{self._path.name}-wal"), is_needed=False)
+            footing.check()  # what SQLite opened is what lies there
+            self._load(Store(reading), footing)
             undo.pop_all()
         self._checkup = None if is_examined else Checkup(reading, self._ask, self._clock)
 
-    def _load(self, read_store: Store) -> None:
+    def _load(self, read_store: Store, footing: Footing) -> None:
         self._read_store = read_store
         self._writer = Writer(
-            self._store, self._path, self._settings, self._clock.wall_ms, self._hand_over, self._end
-        )
+            self._store, self._path, footing, self._settings,
+            self._clock.wall_ms, self._hand_over, self._end,
+        )  # fmt: skip
         self._reader = ReaderThread(read_store.close)
         self._facts = self._store.load_facts()
         self._lives = Lives(self._store.lives.load())

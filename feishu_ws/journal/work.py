@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from feishu_ws.faults import FeishuWsError
+from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.journal.ledger import Ledger
 from feishu_ws.journal.lives import Lives
 from feishu_ws.journal.sends import SendCounts
-from feishu_ws.model import Attempt, ConsumerRecord, Event, Outcome
+from feishu_ws.model import Attempt, ConsumerRecord, Event, Outcome, Verdict
 
 Answer = Callable[[Outcome], None]
 Letter = tuple[str, int]
@@ -23,6 +23,22 @@ class Append:
 
     event: Event
     answer: Answer
+
+
+def sort_out(appends: list[Append], known: set[bytes]) -> tuple[list[Append], list[Append]]:
+    """Part new events from duplicates: of `known` keys and of one another."""
+    new: list[Append] = []
+    duplicates: list[Append] = []
+    for append in appends:
+        keys = append.event.keys
+        (new if known.isdisjoint(keys) else duplicates).append(append)
+        known.update(keys)
+    return new, duplicates
+
+
+def refusals(appends: list[Append], fault: Fault) -> list[tuple[Answer, Outcome]]:
+    """Return the answers to events that are not stored."""
+    return [(append.answer, Outcome(Verdict.REFUSED, fault=fault)) for append in appends]
 
 
 @dataclass(slots=True)

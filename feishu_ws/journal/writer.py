@@ -7,10 +7,12 @@ committed is refused, and Feishu sends it again.
 
 Invariants: only this thread touches the writing connection and the ledger; nothing
 is answered, and no event has a position, before its commit returned; a commit that
-fails changes no position; once the file is found damaged nothing is written any more.
+fails changes no position; once the file is found damaged nothing is written any more,
+nor while it is not where it was opened.
 Outgoing sends go into the same commits; `outbox.py` says which of their steps are owed.
 """
 
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -22,13 +24,22 @@ from typing import Final
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.journal.contract import JournalSettings
 from feishu_ws.journal.file import explain, free_bytes
+from feishu_ws.journal.footing import Footing, LostFileError
 from feishu_ws.journal.ledger import Ledger
 from feishu_ws.journal.outbox import Outbox, Step
 from feishu_ws.journal.replace import mark
 from feishu_ws.journal.saving import Saver
 from feishu_ws.journal.store import Store
 from feishu_ws.journal.upkeep import Upkeep
-from feishu_ws.journal.work import Append, Change, Owed, Report, Sizes
+from feishu_ws.journal.work import (
+    Append,
+    Change,
+    Owed,
+    Report,
+    Sizes,
+    refusals,
+    sort_out,
+)
 from feishu_ws.model import Event, Outcome, Verdict
 
 BATCH_ITEMS: Final = 1024  # more in one commit gains nothing and delays its first answer
@@ -57,6 +68,7 @@ class Writer(threading.Thread):
         self,
         store: Store,
         path: Path,
+        footing: Footing,
         settings: JournalSettings,
         wall_ms: Callable[[], int],
         emit: Callable[[Report], None],
@@ -65,6 +77,7 @@ class Writer(threading.Thread):
         super().__init__(name="journal-writer", daemon=True)  # a hung disk must not hold the exit
         self._store = store
         self._path = path
+        self._footing = footing
         self._emit = emit
         self._ended = ended
         self._wall_ms = wall_ms
@@ -208,6 +221,8 @@ class Writer(threading.Thread):
             self._write(appends, report)
         except sqlite3.Error as error:
             self._fail(appends, report, explain(error, self._path))
+        except LostFileError as loss:
+            self._lose(appends, report, loss)
         except FeishuWsError as damage:
             self._refuse(appends, report, damage)
         else:
@@ -223,18 +238,19 @@ class Writer(threading.Thread):
         """Write one transaction; nothing in memory changes before it is committed.
 
         Raises:
-            FeishuWsError: The file is damaged; nothing was tried.
+            FeishuWsError: The file is damaged, or not in its place; nothing was tried.
             sqlite3.Error: As the disk answers; the transaction has to be rolled back.
         """
         if self._damage is not None:
             raise self._damage
+        self._footing.check()
         self._store.begin()
         known = self._store.known_keys([key for a in appends for key in a.event.keys])
-        new, duplicates = _sort_out(appends, set(known))
+        new, duplicates = sort_out(appends, set(known))
         if new and not self._has_room_for(new):
             # What repeats an event of this very batch is refused with it.
             refused = [a for a in appends if known.isdisjoint(a.event.keys)]
-            report.answers = [(a.answer, _refused(Fault.JOURNAL_FULL)) for a in refused]
+            report.answers = refusals(refused, Fault.JOURNAL_FULL)
             duplicates = [a for a in appends if not known.isdisjoint(a.event.keys)]
             new = []
         keys = [key for a in (*new, *duplicates) for key in a.event.keys]
@@ -289,8 +305,18 @@ class Writer(threading.Thread):
             self._damage = error
         self._refuse(appends, report, error)
 
+    def _lose(self, appends: list[Append], report: Report, loss: LostFileError) -> None:
+        """Take nothing until the file is back; the attempt is repeated as with a disk that refuses.
+
+        If it is the log alone that was removed, what it holds is moved into the file.
+        """
+        if loss.file.name == f"{self._path.name}-wal" and not loss.is_replaced:
+            with contextlib.suppress(sqlite3.Error):  # then a stop in good order does it
+                self._store.checkpoint()
+        self._fail(appends, report, loss)
+
     def _refuse(self, appends: list[Append], report: Report, error: FeishuWsError) -> None:
-        report.answers = [(a.answer, _refused(error.fault)) for a in appends]
+        report.answers = refusals(appends, error.fault)
         report.done = self._outbox.fail(error)
         report.error = error
 
@@ -302,6 +328,7 @@ class Writer(threading.Thread):
         self._upkeep_at = now + UPKEEP_EVERY_S
         report = Report(op="upkeep", last=self.last)
         try:
+            self._footing.check()
             if self.upkeep.has_work():
                 is_quiet = False
                 self.upkeep.step()
@@ -312,6 +339,9 @@ class Writer(threading.Thread):
         except sqlite3.Error as error:
             self._fail([], report, explain(error, self._path))
             self.upkeep.pause()
+        except LostFileError as loss:
+            report.op = "append"  # nobody may be told that it takes writes
+            self._lose([], report, loss)
         self.busy_since = None
         report.pruned = self.upkeep.take_pruned()
         counted = self.upkeep.take_counted() & self.ledger.states.keys()
@@ -354,18 +384,3 @@ class Writer(threading.Thread):
 def _wal_bytes(stored: list[Event]) -> int:
     """Return about what a commit added to the WAL."""
     return COMMIT_BYTES + sum(len(e.payload) + KEY_BYTES * len(e.keys) for e in stored)
-
-
-def _sort_out(appends: list[Append], known: set[bytes]) -> tuple[list[Append], list[Append]]:
-    """Part new events from duplicates: of `known` keys and of one another."""
-    new: list[Append] = []
-    duplicates: list[Append] = []
-    for append in appends:
-        keys = append.event.keys
-        (new if known.isdisjoint(keys) else duplicates).append(append)
-        known.update(keys)
-    return new, duplicates
-
-
-def _refused(fault: Fault) -> Outcome:
-    return Outcome(Verdict.REFUSED, fault=fault)

@@ -222,12 +222,14 @@ class Body:
         """Read what may have to be sent again.
 
         Raises:
-            FeishuWsError: It does not come.
+            FeishuWsError: It does not come, or is too long.
         """
         if self.is_whole or self._is_bounded or self._pieces is None:
             return
         async for piece in self._pieces:
             self._start += piece
+            if len(self._start) > self._most:
+                raise _too_much(self._most)
             if len(self._start) > KEPT_BYTES:
                 return
         self.is_whole = True

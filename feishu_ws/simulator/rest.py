@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from feishu_ws.clock import Clock
 from feishu_ws.simulator.door import Scripted
@@ -325,12 +325,22 @@ class Rest:
         return await self._upload(request, "file", "file_v3_")
 
     async def _upload(self, request: web.Request, kind: str, prefix: str) -> web.Response:
-        content = (await request.post()).get(kind)
-        if not isinstance(content, web.FileField):
+        found = await _find_part(request, kind)
+        if found is None:
             return _json({"code": 234001, "msg": "Invalid request param."}, 400)
         key = f"{prefix}{len(self.uploads) + 1}"
-        self.uploads[key] = (content.filename, content.file.read())
+        self.uploads[key] = found
         return _data({f"{kind}_key": key})
+
+
+async def _find_part(request: web.Request, name: str) -> tuple[str, bytes] | None:
+    """Return the file name and bytes of a form's part; the Python SDK gives pictures no name."""
+    if not request.content_type.startswith("multipart/"):
+        return None
+    async for part in await request.multipart():
+        if isinstance(part, BodyPartReader) and part.name == name:
+            return part.filename or "", bytes(await part.read())
+    return None
 
 
 def _object(body: bytes) -> dict[str, Any]:

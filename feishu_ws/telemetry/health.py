@@ -102,7 +102,8 @@ class FaultWatch:
         self._lasting.pop((Concern.LINK, str(live.link), ""), None)
 
     def _journal_down(self, down: h.JournalFaulted, now_s: float) -> None:
-        self._begin((Concern.JOURNAL, "", ""), down.fault, now_s)
+        lasting = self._begin((Concern.JOURNAL, "", ""), down.fault, now_s)
+        lasting.hint = down.hint
 
     def _journal_well(self, _: h.JournalRecovered, __: float) -> None:
         self._lasting.pop((Concern.JOURNAL, "", ""), None)

@@ -176,7 +176,9 @@ DISCARD_REASON: Final = _folding(
 )
 """`dead_letter` = a dead letter that made room, or that an operator dropped."""
 CONSUMER_CAUSE: Final = _folding("cause", "closed", "superseded", "slow", "protocol", "shutdown")
-CLIENT_REFUSAL: Final = _folding("reason", "uid", "full", "slow", "line", "host", "admin")
+CLIENT_REFUSAL: Final = _folding(
+    "reason", "uid", "full", "slow", "line", "host", "admin", "secret", "frame"
+)
 ROUTE: Final = Label("route", (*ROUTES, OTHER), is_sparse=True)
 API_RESULT: Final = _closed(
     "result", "ok", "client_error", "rate_limited", "server_error", "auth", "transport"

@@ -121,6 +121,14 @@ _CLIENT_REFUSED: Final = {
         "an HTTP request named another Host than the listener's, or an Origin",
         "ask by the listener's own address, and not from a web page",
     ),
+    "secret": (
+        "it asked the lookalike with another app id, secret or token than this app's",
+        "give that client app.id, and lookalike.secret, or without one the app's",
+    ),
+    "frame": (
+        "it sent the lookalike what is no frame of Feishu's protocol",
+        "mend that client, or use an official SDK",
+    ),
     "admin": (
         "it asked for what only root and the daemon's own user may do",
         "run that command as root or as the daemon's user",
@@ -280,7 +288,7 @@ def _fields(happening: h.Happening, *, with_hint: bool) -> dict[str, Any]:
     """Return what there is to say: no empty fields, floats rounded, a fault with its hint."""
     values = {f.name: getattr(happening, f.name) for f in fields(happening)}
     shown = {k: _plain(v) for k, v in values.items() if v is not None and v not in ("", (), {})}
-    own_hint = ""
+    own_hint = getattr(happening, "hint", "")
     if isinstance(happening, h.ClientRefused) and happening.reason in _CLIENT_REFUSED:
         shown["detail"], own_hint = _CLIENT_REFUSED[happening.reason]
     if isinstance(happening, h.JournalSalvaged):

@@ -42,6 +42,7 @@ _BENIGN: Final = re.compile(
 )
 """Escapes of what is no letter, digit or one of `-._~/\\%?#`: those have one form only."""
 _LEADS_ELSEWHERE: Final = frozenset("/\\.%?#")
+_GZIP: Final = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=([0-9.]+)\s*)?(?:,|$)", re.IGNORECASE)
 _QUERY: Final = re.compile(r"[!$-~]*")  # visible ASCII but `"` and `#`
 
 BAD_REQUEST: Final = 400
@@ -171,8 +172,9 @@ def onward(headers: Headers) -> Headers:
 
 def takes_gzip(headers: Headers) -> bool:
     """Whether whoever asks takes a compressed answer."""
-    offers = (value.lower() for name, value in headers if name.lower() == "accept-encoding")
-    return any("gzip" in each and "gzip;q=0" not in each.replace(" ", "") for each in offers)
+    offers = (value for name, value in headers if name.lower() == "accept-encoding")
+    found = _GZIP.search(",".join(offers))
+    return found is not None and (found[1] is None or found[1].strip("0.") != "")
 
 
 def bearer(headers: Headers) -> str | None:

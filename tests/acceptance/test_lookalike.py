@@ -10,14 +10,19 @@ from pathlib import Path
 import pytest
 from acceptance.sdk.install import node, node_sdk
 from acceptance.sdk.peer import Peer
+from lookalike.test_reception import SMUGGLED
 from processes import APP_ID, DaemonProcess, free_port
+from wire.test_forwarding import TRICKS
 
 from feishu_ws.simulator import corpus
+from feishu_ws.simulator.rest import Refused
 from feishu_ws.simulator.server import Simulator
 from feishu_ws.simulator.settings import SimulatorSettings
 
 HERE = Path(__file__).parent / "sdk"
 LOCAL = "what-only-this-machine-knows"
+TOKEN = "/open-apis/auth/v3/tenant_access_token/internal"
+REFUSED = {400, 404}
 MESSAGE = "im.message.receive_v1"
 CARD = "card.action.trigger"
 TOAST = {"toast": {"type": "success", "content": "同意"}}
@@ -255,6 +260,63 @@ class Rest(Peer):
         since = len(self.said)
         await self.tell(do=what, **command)
         return await self.hears("done", since)
+
+
+async def test_attacks(tmp_path):
+    """Tricks, foreign pages, guesses and smuggled requests are refused; Feishu hears of none."""
+    async with World(tmp_path) as world:
+        good = f"127.0.0.1:{world.port}"
+        pair = json.dumps({"app_id": APP_ID, "app_secret": LOCAL})
+        token = json.loads(await _ask(world, "POST", TOKEN, good, body=pair))
+        pass_ = token["tenant_access_token"]
+        for path in TRICKS:
+            if path and " " not in path and path.isascii() and path.isprintable():
+                assert await _status(world, "GET", path, good, pass_) in REFUSED, path
+        for host in ("evil.example", f"evil.example:{world.port}", "127.0.0.1:1"):
+            for target in ("/open-apis/x", TOKEN, "/callback/ws/endpoint", "/ws/v2"):
+                assert await _status(world, "POST", target, host, pass_) == 403
+        assert await _status(world, "GET", "/open-apis/x", good, pass_, "Origin: null\r\n") == 403
+        for guess in ("t-" + "0" * 32, LOCAL, world.feishu.settings.app_secret, pass_[:-1]):
+            assert await _status(world, "GET", "/open-apis/x", good, guess) == 401
+        assert await _status(world, "GET", "/open-apis/x", good) == 401
+        for rest in SMUGGLED:
+            head = (
+                f"POST /open-apis/x HTTP/1.1\r\nHost: {good}\r\nAuthorization: Bearer {pass_}\r\n"
+            )
+            answer = await _say(world, (head + "Connection: close\r\n" + rest).encode("latin-1"))
+            assert answer.split()[1] == b"400", rest
+        assert not world.feishu.rest.seen
+        elsewhere = Refused(code=1, status=302, headers={"Location": "http://evil.example/"})
+        world.feishu.rest.answer.set(elsewhere, times=1)
+        assert await _status(world, "GET", "/open-apis/x", good, pass_) == 302
+        assert len(world.feishu.rest.seen) == 2
+        log = world.daemon.log()
+        hidden = (LOCAL, pass_, world.feishu.settings.app_secret, "evil.example")
+        assert not [each for each in hidden if each in log]
+
+
+async def _say(world, octets):
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    try:
+        writer.write(octets)
+        async with asyncio.timeout(10):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+async def _request(world, method, target, host, token="", more="", body=""):
+    head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}"
+    head += f"Authorization: Bearer {token}\r\n" if token else ""
+    return await _say(world, f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+
+async def _status(*asked):
+    return int((await _request(*asked)).split()[1])
+
+
+async def _ask(*asked, body):
+    return (await _request(*asked, body=body)).partition(b"\r\n\r\n")[2]
 
 
 async def test_port_in_use(tmp_path):

@@ -270,3 +270,14 @@ def test_nothing_at_all_is_fine(status):
 
     assert text.startswith("feishu-ws ")
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    ("clients", "words"), [(0, "0 clients"), (1, "1 client"), (3, "3 clients")]
+)
+def test_the_lookalike(clients, words):
+    """Where SDKs are served, how many are there, and by which name; nothing where it is off."""
+    said = {"address": "127.0.0.1:9531", "clients": clients, "consumer": "lookalike"}
+    text = describe(STATUS | {"lookalike": said}, io.StringIO())
+    assert f"lookalike: 127.0.0.1:9531, {words} of lookalike\n" in text
+    assert "lookalike" not in describe(STATUS | {"lookalike": None}, io.StringIO())

@@ -38,6 +38,37 @@ def again(made, now_s):
     return found
 
 
+class TestTakeBack:
+    """A part of the consumer went away."""
+
+    def test_what_it_had_goes_out_again(self):
+        """The named ones that are in flight are due at once; nothing is counted or isolated."""
+        made = handed(4)
+        made.settle([2], None, 1.0)
+        made.take_back([1, 2, 3, 99], 2.0)
+
+        assert again(made, 2.0) == [1, 3]
+        assert made.in_flight == 3
+        assert (made.attempts, made.is_isolated) == ({}, False)
+
+    def test_the_timer_is_for_what_is_left(self):
+        """What was taken back is not the oldest in flight any more."""
+        made = handed(2)
+        made.take_back([1], 5.0)
+        made.hand(event(1), 7.0)
+
+        assert made.expire(0.0 + SETTINGS.ack_timeout_s) is None
+        assert made.expire(7.0 + SETTINGS.ack_timeout_s)[0] == 1
+
+    def test_what_was_rejected_waits_on(self):
+        """What waits to be tried again is not in flight, so nobody takes it back."""
+        made = handed(1)
+        made.reject(1, 30.0, "no", 0.0, 0)
+        made.take_back([1], 1.0)
+
+        assert again(made, 29.0) == []
+
+
 class TestWindow:
     """How much may be in flight."""
 

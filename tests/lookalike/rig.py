@@ -131,6 +131,7 @@ class House:
         url = (await self.discover())["data"]["URL"]
         socket = await websockets.connect(url, proxy=None, **options)
         client = Client(socket)
+        await client.ping()  # as SDKs do
         await eventually(lambda: self.dispatcher.seats.is_connected("lookalike"))
         return client
 
@@ -149,10 +150,24 @@ class Client:
     def __init__(self, socket):
         self.socket = socket
 
-    async def frame(self, timeout_s=5.0):
+    async def any_frame(self, timeout_s=5.0):
         """Return the next frame."""
         async with asyncio.timeout(timeout_s):
             return Frame.FromString(await self.socket.recv())
+
+    async def frame(self, timeout_s=5.0):
+        """Return the next frame that is no pong."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                frame = await self.any_frame()
+                if frame.method:
+                    return frame
+
+    async def pong(self):
+        """Return the next frame that is a pong."""
+        while (frame := await self.any_frame()).method:
+            pass
+        return frame
 
     async def event(self, timeout_s=5.0):
         """Return the next frame, and its event's name."""

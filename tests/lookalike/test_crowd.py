@@ -10,6 +10,7 @@ from lookalike.rig import House, headers_of
 from support import eventually
 
 from feishu_ws.happenings import ConsumerConnected, ConsumerDisconnected
+from feishu_ws.model import Filter
 from feishu_ws.wire.native import HelloParams
 
 OTHER = "im.chat.updated_v1"
@@ -99,13 +100,28 @@ async def test_large_events_come_in_parts():
 async def test_other_types_are_settled_at_once():
     """What SDKs do not ask for does not wait for them, and is counted."""
     async with House(event_types=(MESSAGE,)) as house:
+        house.store("early", kind=OTHER)
         client = await house.connect()
         house.store("other", kind=OTHER)
         house.store("mine")
         house.store("card", kind=CARD)
         await client.take("mine")
-        await eventually(lambda: house.cursor() == 3)
+        await eventually(lambda: house.cursor() == 4)
         assert house.tally.events_discarded["filtered"] == 2
+
+
+async def test_other_types_whatever_is_declared():
+    """A filter that an operator declared for this consumer gets SDKs nothing they do not ask for."""
+    async with House(event_types=(MESSAGE,)) as house:
+        client = await house.connect()
+        await house.journal.enroll("lookalike", Filter(), None, declared=True)
+        house.dispatcher.reconfigure(house.delivery)
+        await eventually(lambda: house.journal.consumers()["lookalike"].filter == Filter())
+        await asyncio.sleep(0.05)
+        house.store("other", kind=OTHER)
+        house.store("mine")
+        await client.take("mine")
+        await eventually(lambda: house.cursor() == 2)
 
 
 async def test_silence_is_timed():
@@ -130,7 +146,7 @@ async def test_newest_only():
         house.store("b")
         await newer.take("b")
         await older.ping()
-        pong = await older.frame()
+        pong = await older.pong()
         assert headers_of(pong)["type"] == "pong"
         await older.answer(held)
         await eventually(lambda: house.cursor() == 2)

@@ -321,7 +321,9 @@ def test_a_change_that_needs_a_restart_is_a_warning(sink):
     assert [line["level"] for line in sink.taken()] == ["info", "warning"]
 
 
-@pytest.mark.parametrize("reason", ["uid", "full", "line", "slow", "host", "admin"])
+@pytest.mark.parametrize(
+    "reason", ["uid", "full", "line", "slow", "host", "admin", "secret", "frame"]
+)
 def test_a_refused_client_is_told_in_words(sink, reason):
     """The reason is a metric's label; the log says what it means."""
     sink.observe(h.ClientRefused(reason, 1000))

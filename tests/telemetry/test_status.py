@@ -12,6 +12,7 @@ from feishu_ws.telemetry.facts import (
     ConsumerFact,
     JournalFact,
     LinkFact,
+    LookalikeFact,
     Loss,
 )
 from feishu_ws.telemetry.status import status_object
@@ -122,3 +123,12 @@ def test_never_is_zero():
     shown = status_object(samples.facts(links=(link,)))["links"][0]
     assert (shown["established_ms"], shown["last_frame_ms"]) == (0, 0)
     assert shown["retry_at_ms"] is None
+
+
+def test_the_lookalike():
+    """Where the lookalike listens and who is there; null where it is off."""
+    fact = LookalikeFact("127.0.0.1:9531", 2, "lookalike")
+    assert status_object(samples.facts(lookalike=fact))["lookalike"] == {
+        "address": "127.0.0.1:9531", "clients": 2, "consumer": "lookalike",
+    }  # fmt: skip
+    assert status_object(samples.facts())["lookalike"] is None

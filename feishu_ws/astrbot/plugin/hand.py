@@ -23,6 +23,7 @@ HELD_S: Final = 600.0
 
 The daemon delivers what is not settled again every 60 s, and gives it up after 16 times.
 """
+WAITED_FOR_S: Final = 3.0  # Feishu waits no longer for an answer. Source: Feishu docs "回调概述"
 MOST: Final = 4096  # far above the daemon's window, for events whose journal was replaced
 
 Key = tuple[str, int, str]
@@ -88,12 +89,14 @@ class Hand:
     def watch(self, held: Held, event: Any) -> None:
         """AstrBot took it: settle once it is done with `event`.
 
-        An AstrBot that does not tell (before `cleanup_temporary_local_files`) is done at once.
+        An AstrBot that does not tell (before `cleanup_temporary_local_files`) is done at once,
+        with a callback once its time is up.
         """
         held.is_taken = True
         loop = asyncio.get_running_loop()
         if not hasattr(type(event), "cleanup_temporary_local_files"):
-            self.finish(held)
+            wait_s = WAITED_FOR_S if held.is_waited_for else 0.0
+            held.timer = loop.call_later(wait_s, self.finish, held)
             return
         held.timer = loop.call_later(HELD_S, self.settle, held)
         watched = weakref.ref(event)

@@ -9,7 +9,8 @@ reaches a model. A plugin that wants it registers for it, and finds Feishu's eve
             yield event.chain_result([Json(data={"toast": {"type": "info", "content": "Noted"}})])
 
 A `Json` with `toast`, `card` or `inline` that is sent while Feishu waits (about 2.5 s) is
-the answer to the callback. All else that is sent is a message: a reply to the card, or
+the answer to the callback. (AstrBot 4.14 takes a lone `Json` for nothing: there
+`await event.send(event.chain_result([...]))` instead of yielding it.) All else that is sent is a message: a reply to the card, or
 one to the chat it happened in.
 """
 

@@ -17,7 +17,7 @@ from feishu_ws.downstream.lookalike.frames import Answer, FrameMaker
 from feishu_ws.downstream.lookalike.settings import CONSUMER, LookalikeSettings
 from feishu_ws.downstream.seat import Seat
 from feishu_ws.faults import FeishuWsError
-from feishu_ws.model import Event
+from feishu_ws.model import Event, Filter
 from feishu_ws.wire.native import HelloParams, RpcError
 
 LEAVE_S: Final = 1.0  # how long answers are read after the bye, as on the native socket
@@ -59,6 +59,7 @@ class Crowd:
         self._settings = settings
         self._frames = frames
         self._clock = clock
+        self._wanted = Filter(types=settings.event_types).compile()
         self._clients: list[Client] = []  # the newest last
         self._leaving: list[Client] = []
         self._held: dict[int, _Held] = {}  # who was last given what
@@ -176,11 +177,18 @@ class Crowd:
         del attempt, reply_by_ms, late  # Feishu's frames have no place for them
         if not self._clients:  # the last one left while the seat was taken
             return
+        if not self._wanted.names(event.envelope):  # a declared filter named it
+            asyncio.get_running_loop().call_soon(self._settle_unwanted, event.position)
+            return
         newest = self._clients[-1]
         if len(self._held) > 2 * self._settings.window + _SLACK:
             self._forget_settled()
         self._held[event.position] = _Held(newest, event.envelope.is_callback)
         newest.send(self._frames.encode(event, self._clock.wall_ms()))
+
+    def _settle_unwanted(self, position: int) -> None:
+        if self._seat is not None:
+            self._settle(self._seat, Answer(position, is_ok=True), with_reply=False)
 
     def has_room(self) -> bool:
         """Whether the newest client takes more."""

@@ -30,6 +30,7 @@ handshake, and pings once it listens. A stock AstrBot never pings, and loses not
 
 Source: observed, node-sdk 1.74.0 and AstrBot 4.29.1.
 """
+MAX_REASON: Final = 123  # bytes of a close frame's reason. Source: RFC 6455 5.5
 CLOSE_S: Final = 0.5  # for a client's own close frame
 TURN: Final = 64  # messages of one client before the loop has its turn
 
@@ -167,7 +168,7 @@ class Link:
             self._closing = loop.create_task(self._close(code, reason), name="lookalike-close")
 
     async def _close(self, code: int, reason: str) -> bool:
-        words = reason.encode()[:120]  # a close frame takes 123 bytes
+        words = reason.encode("ascii", "replace")[:MAX_REASON]
         try:
             async with asyncio.timeout(2 * CLOSE_S):
                 return await self._socket.close(code=code, message=words)

@@ -25,7 +25,7 @@ from feishu_ws.wire.forwarding import BAD_REQUEST, NOT_ALLOWED, UNAUTHORIZED, In
 HEAD_BYTES: Final = 16 * 1024  # of one header; of all of them four times that
 HEADERS: Final = 64
 IDLE_S: Final = 75.0  # of a connection between requests, and until its first
-BODY_S: Final = 10.0  # for the next piece of a body
+BODY_S: Final = 30.0  # for the next piece of a body; a busy bot may stand still for so long
 TAKE_S: Final = 30.0  # for a client to take a piece of its answer
 MAX_DISCOVERY: Final = 64 * 1024
 FORBIDDEN: Final = 403

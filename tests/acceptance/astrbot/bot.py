@@ -1,6 +1,5 @@
 """AstrBot as a process: its data directory, its life, and what it says of itself."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -145,8 +144,3 @@ class Bot:
         lines = path.read_text().splitlines() if path.exists() else []
         found = [json.loads(line) for line in lines if line.endswith("}")]
         return max((each["s"] for each in found if each["at"] >= since), default=0.0)
-
-
-async def settle_down(seconds):
-    """Wait for what must not happen."""
-    await asyncio.sleep(seconds)

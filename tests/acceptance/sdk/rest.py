@@ -50,19 +50,12 @@ def reply(client, command):
 
 def image(client, command):
     picture = io.BytesIO(bytes.fromhex(command["bytes"]))
-    picture.name = "a.png"  # as a file that was opened has one
-    body = (
-        CreateImageRequestBody.builder()
-        .image_type("message")
-        .image(picture)
-        .build()
-    )
+    body = CreateImageRequestBody.builder().image_type("message").image(picture).build()
     return client.im.v1.image.create(CreateImageRequest.builder().request_body(body).build())
 
 
 def file(client, command):
-    content = io.BytesIO(bytes(command["size"]))
-    content.name = command["name"]
+    content = (command["name"], io.BytesIO(bytes(command["size"])))
     body = (
         CreateFileRequestBody.builder()
         .file_type("stream")
