@@ -190,7 +190,11 @@ class FilePath(Kind):
     def parse(self, value: object) -> str:
         """Return the path as it was written."""
         path = _text(value, "[^\x00\n]*")
-        if len(os.fsencode(path)) > self.max_bytes:
+        try:
+            size = len(os.fsencode(path))
+        except UnicodeEncodeError:  # half of a surrogate pair, which no file system takes
+            raise UnfitError from None
+        if size > self.max_bytes:
             raise UnfitError
         return path
 

@@ -1,12 +1,13 @@
 """Kinds of value: total over anything TOML or the environment can give."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from feishu_ws.config import KEYS
 from feishu_ws.config.kinds import (
     Domain,
+    FilePath,
     JsonObject,
     Listen,
     Proxy,
@@ -35,6 +36,7 @@ def test_a_kind_gives_a_value_or_refuses(kind, value):
 
 
 @given(KIND, st.text(st.characters(exclude_characters="\x00")))
+@example(FilePath(), "\ud800")
 def test_a_kind_reads_any_text_of_the_environment_or_refuses(kind, text):
     """No variable makes a kind fail in another way."""
     try:
