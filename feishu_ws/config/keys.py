@@ -78,7 +78,12 @@ class UpstreamSection:
     keepalive_interval_s: float = _key(
         number(0.1, 600), 15.0, "WebSocket ping, jittered only downwards by 10 %"
     )
-    keepalive_timeout_s: float = _key(number(0.1, 120), 8.0, "deadline of the ping's answer")
+    keepalive_timeout_s: float = _key(
+        number(0.1, 120),
+        8.0,
+        "when the answer to a ping is overdue; the link is given up up to 1.3 s later, or when"
+        " the 24 s are nearly over if TCP took the ping",
+    )
     connect_timeout_s: float = _key(number(0.1, 300), 15.0, "whole attempt: DNS to first pong")
     backoff_base_s: float = _key(number(0.01, 60), 0.5, "first wait of the growing, jittered ones")
     backoff_unreachable_max_s: float = _key(

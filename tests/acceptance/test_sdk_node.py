@@ -4,11 +4,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-
-pytest.register_assert_rewrite("acceptance.sdk.contract")  # before it is imported
-
-from acceptance.sdk.contract import NODE, SdkContract, connected  # noqa: E402
-from acceptance.sdk.install import node, node_sdk  # noqa: E402
+from acceptance.sdk.contract import NODE, SdkContract, connected
+from acceptance.sdk.install import node, node_sdk
 
 CLIENT = str(Path(__file__).parent / "sdk" / "client.mjs")
 

@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from acceptance.sdk.contract import PYTHON, SdkContract, connected
+from acceptance.sdk.peer import HONEST, Peer, simulator
 
-pytest.register_assert_rewrite("acceptance.sdk.contract")  # before it is imported
-
-from acceptance.sdk.contract import PYTHON, SdkContract, connected  # noqa: E402
-from acceptance.sdk.peer import HONEST, Peer, simulator  # noqa: E402
-
-from feishu_ws.simulator import corpus  # noqa: E402
+from feishu_ws.simulator import corpus
 
 CLIENT = str(Path(__file__).parent / "sdk" / "client.py")
 WORDS = (sys.executable, CLIENT)

@@ -53,6 +53,7 @@ class Link:
         self.end(Fault.LOCAL_STOP)
 
     async def retire(self, deadline_s):
+        self.retire_s = deadline_s
         if not self._end.done():
             self.end(Fault.LOCAL_STOP)
 
@@ -388,6 +389,7 @@ async def test_a_spare_takes_over_from_a_link_that_ends(worlds):
     assert world.supervisor.facts().lives == 2
     assert [each.fault for each in world.of(LinkReplaced)] == [Fault.LINK_SUSPECT]
     assert (world.of(LinkLost), world.of(LinkFailed)) == ([], [])
+    assert world.links[0].retire_s == 3.0  # Feishu waits no longer for what it may still owe
     await world.wait(100)
     assert len(world.links) == 2
 
