@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from feishu_ws import __version__, rooms
 from feishu_ws.clock import Clock, SystemClock
-from feishu_ws.config import ConfigError, Loaded, diff, load
+from feishu_ws.config import Loaded, diff, load
 from feishu_ws.downstream.admin import Admin
 from feishu_ws.downstream.desk import Desk
 from feishu_ws.downstream.dispatcher import Dispatcher
@@ -27,7 +27,6 @@ from feishu_ws.faults import Exit, Fault, FeishuWsError
 from feishu_ws.happenings import (
     ClockAgreed,
     ClockStepped,
-    ConfigRejected,
     ConfigReloaded,
     DaemonStarted,
     DaemonStopped,
@@ -40,7 +39,7 @@ from feishu_ws.lookalike import LookalikeDesk
 from feishu_ws.outward import Outward
 from feishu_ws.overview import Overview
 from feishu_ws.proven import is_proven, remember_proven
-from feishu_ws.start import make_place, new_loop, open_journal
+from feishu_ws.start import Rereading, make_place, new_loop, open_journal
 from feishu_ws.tally import Tally
 from feishu_ws.telemetry.health import Heartbeats
 from feishu_ws.telemetry.http import HttpServer
@@ -79,6 +78,12 @@ class Daemon:
         self._failure: FeishuWsError | None = None
         self._doubted_since_s: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._rereading = Rereading(
+            lambda: load(self._loaded.path, os.environ),
+            apply=self._apply,
+            observe=self._watchers.observe,
+            done=lambda: self._manager.ready(self._status_line()),
+        )
         self._heartbeats = Heartbeats({"loop": LOOP_SILENCE_S}, self._clock.monotonic())
 
     # -- a life ---------------------------------------------------------------------------
@@ -134,6 +139,7 @@ class Daemon:
             self._own("pulse", pulse(self._clock, self._tally.event_loop_lag, self._beat))
             self._own("housekeeping", self._keep_house())
             self._own("presence", self._presence.run())
+            self._own("rereading", self._rereading.run())
             self._own("oldest", self._overview.follow_oldest())
             self._watch_dog()
             await self._stop.wait()
@@ -324,19 +330,12 @@ class Daemon:
     def reload(self) -> None:
         """Read the configuration again and apply what may change while running."""
         self._manager.reloading(self._clock.monotonic())
-        try:
-            loaded = load(self._loaded.path, os.environ)
-            rooms.check_crowd(loaded.settings, self._journal.consumers())
-        except ConfigError as error:
-            self._watchers.observe(ConfigRejected(error.errors))
-        else:
-            changes = diff(self._settings, loaded.settings)
-            self._apply(loaded)
-            self._watchers.observe(ConfigReloaded(changes.reloadable, changes.need_restart))
-        self._manager.ready(self._status_line())
+        self._rereading.ask()
 
     def _apply(self, loaded: Loaded) -> None:
-        """Take over what SIGHUP may change; the rest keeps its old value until a restart."""
+        """Take over what SIGHUP may change, or raise ConfigError; the rest waits for a restart."""
+        rooms.check_crowd(loaded.settings, self._journal.consumers())
+        changes = diff(self._settings, loaded.settings)
         self._loaded = loaded
         self._settings = rooms.merge_reloadable(self._settings, loaded.settings)
         self._watchers.hide(self._settings)
@@ -348,6 +347,7 @@ class Daemon:
         delivery = rooms.delivery(self._settings)
         self._dispatcher.reconfigure(delivery)
         self._intake.reconfigure(delivery)
+        self._watchers.observe(ConfigReloaded(changes.reloadable, changes.need_restart))
 
     # -- the end --------------------------------------------------------------------------
 

@@ -131,6 +131,9 @@ class Overview:
             dead_letters=facts.dead_letters,
             fault=fault,
             stalled_s=facts.stalled_s,
+            open_sends=facts.open_sends,
+            oldest_send_ms=facts.oldest_send_ms or 0,
+            dead_sends=facts.dead_sends,
         )
 
     def _consumers(self) -> Iterator[ConsumerFact]:

@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import json
+import os
+import time
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -411,16 +414,32 @@ async def test_a_reload_that_would_crowd_the_journal_is_refused(run_daemon, tmp_
             "FEISHU_WS_DELIVERY__CONSUMERS", json.dumps([f"c{n}" for n in range(32)])
         )
         running.daemon.reload()
+        await eventually(lambda: not running.daemon._watchers.counts.config_ok)
         refused = await running.status()
         window = running.daemon._settings.delivery.window
         async with running.consumer("admin", durable=False) as consumer:
             await consumer.call("consumers.forget", {"consumer": "other"})
         running.daemon.reload()
+        await eventually(lambda: running.daemon._watchers.counts.config_ok)
         taken = await running.status()
 
     assert [fault["fault"] for fault in refused["faults"]] == ["reload_invalid"]
     assert (window, running.daemon._settings.delivery.window) == (7, 8)
     assert taken["faults"] == []
+
+
+async def test_a_reload_from_a_file_that_gives_no_answer(run_daemon, tmp_path):
+    """A FIFO in the configuration's place holds neither the daemon nor its stop."""
+    fifo = tmp_path / "config.toml"
+    os.mkfifo(fifo)
+    async with run_daemon() as running:
+        running.daemon._loaded = replace(running.daemon._loaded, path=str(fifo))
+        running.daemon.reload()
+        await eventually(lambda: running.daemon._rereading._reading is not None)
+        assert (await running.status())["faults"] == []
+        stopping = time.monotonic()
+    assert time.monotonic() - stopping < 3
+    os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))  # ends the reading that was left behind
 
 
 async def test_how_old_the_oldest_pending_event_is(feishu, run_daemon, monkeypatch):
@@ -500,9 +519,11 @@ async def test_the_status_says_whom_it_asks_and_what_waits_for_a_restart(
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("FEISHU_WS_UPSTREAM__CONNECTIONS", "3")
         running.daemon.reload()
+        await eventually(lambda: running.daemon._watchers.needs_restart)
         changed = await running.status()
         monkeypatch.delenv("FEISHU_WS_UPSTREAM__CONNECTIONS")
         running.daemon.reload()
+        await eventually(lambda: not running.daemon._watchers.needs_restart)
         back = await running.status()
 
     assert (changed["domain"], changed["proxy"]) == (feishu.domain, "http://127.0.0.1:9")

@@ -139,6 +139,7 @@ async def test_another_secret_while_running(feishu, environment, tmp_path):
     await life.is_live()
     environment(tmp_path, secret="another")
     life.daemon.reload()
+    await eventually(lambda: life.daemon._settings.app.secret.matches("another"))
     for link in list(feishu.links):
         link.reset()
     await life.survives(feishu)

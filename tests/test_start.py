@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from feishu_ws import start
 from feishu_ws.clock import ManualClock
+from feishu_ws.config import ConfigError
 from feishu_ws.faults import Fault, FeishuWsError
-from feishu_ws.start import LOCK_PATIENCE_S, make_place, open_journal
+from feishu_ws.happenings import ConfigRejected
+from feishu_ws.start import LOCK_PATIENCE_S, Rereading, make_place, open_journal
 
 
 def test_a_place_is_made_for_its_owner_alone(tmp_path):
@@ -119,3 +122,134 @@ async def test_a_defect_is_raised():
     journal.prepare = lambda: 1 / 0
     with pytest.raises(ZeroDivisionError):
         await open_on(ManualClock(), journal)
+
+
+# -- the configuration, read again ----------------------------------------------------------
+
+
+class Rereader:
+    """A configuration that is read as the test says, and what became of that."""
+
+    def __init__(self):
+        self.result = "good"
+        self.gate = None
+        self.read = 0
+        self.told = []
+        self.rereading = Rereading(
+            self._read,
+            apply=self._apply,
+            observe=self.told.append,
+            done=lambda: self.told.append("done"),
+        )
+
+    def _read(self):
+        self.read += 1
+        gate, result = self.gate, self.result
+        if gate is not None:
+            gate.wait(20)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def _apply(self, loaded):
+        if loaded == "crowd":
+            raise ConfigError(["no place"])
+        self.told.append(loaded)
+
+    async def until(self, number):
+        async with asyncio.timeout(5):
+            while self.told.count("done") < number:
+                await asyncio.sleep(0.002)
+        return self.told
+
+
+@pytest.fixture
+async def rereader():
+    made = Rereader()
+    running = asyncio.create_task(made.rereading.run())
+    yield made
+    if made.gate is not None:
+        made.gate.set()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_is_read_is_applied(rereader):
+    """Once for each time that it is asked for, and not before."""
+    await asyncio.sleep(0)
+    assert rereader.read == 0
+    rereader.rereading.ask()
+    assert await rereader.until(1) == ["good", "done"]
+    rereader.rereading.ask()
+    assert await rereader.until(2) == ["good", "done"] * 2
+
+
+@pytest.mark.parametrize(
+    ("result", "errors"),
+    [
+        (ConfigError(["a", "b"]), ("a", "b")),
+        ("crowd", ("no place",)),
+        (MemoryError("s3cret"), ("config file: MemoryError, expected a readable TOML file",)),
+        (
+            OSError(errno.EIO, "Input/output error"),
+            ("config file: Input/output error, expected a readable TOML file",),
+        ),
+    ],
+)
+async def test_what_cannot_be_taken_over(rereader, result, errors):
+    """It is told, nothing changes, and the next one is taken over."""
+    rereader.result = result
+    rereader.rereading.ask()
+    assert await rereader.until(1) == [ConfigRejected(errors), "done"]
+    rereader.result = "good"
+    rereader.rereading.ask()
+    assert (await rereader.until(2))[2:] == ["good", "done"]
+
+
+async def test_no_thread_to_read_with(rereader, monkeypatch):
+    """A machine at its limit of processes refuses a reading, and ends nothing."""
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as limit:
+        limit.setattr(threading.Thread, "start", refuse)
+        rereader.rereading.ask()
+        [refused, _] = await rereader.until(1)
+    assert "can't start new thread" in refused.errors[0]
+    rereader.rereading.ask()
+    assert (await rereader.until(2))[2:] == ["good", "done"]
+
+
+async def test_a_file_that_gives_no_answer(rereader, monkeypatch):
+    """The loop goes on, it is told, no second reading is begun beside the first; later all is well."""
+    monkeypatch.setattr(start, "READ_PATIENCE_S", 0.05)
+    rereader.gate = threading.Event()
+    for number in (1, 2):
+        rereader.rereading.ask()
+        await rereader.until(number)
+    assert [each.errors for each in rereader.told if each != "done"] == [
+        ("config file: no answer within 0.05 s, expected a readable TOML file",)
+    ] * 2
+    assert rereader.read == 1
+    rereader.gate.set()
+    rereader.result, rereader.gate = "mended", None
+    monkeypatch.setattr(start, "READ_PATIENCE_S", 5)
+    rereader.rereading.ask()
+    assert (await rereader.until(3))[4:] == ["mended", "done"]
+    assert rereader.read == 2
+
+
+async def test_asked_while_it_is_read(rereader):
+    """What changed meanwhile is read too, once however often it was asked for."""
+    rereader.gate = threading.Event()
+    rereader.rereading.ask()
+    async with asyncio.timeout(5):
+        while not rereader.read:
+            await asyncio.sleep(0.002)
+    for _ in range(1000):
+        rereader.rereading.ask()
+    rereader.result = "newer"
+    rereader.gate.set()
+    assert await rereader.until(1) == ["good", "newer", "done"]
+    assert rereader.read == 2

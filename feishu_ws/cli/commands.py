@@ -117,6 +117,8 @@ _DEAD: Final = Command(
     about=f"""\
 Dead letters are events that a consumer rejected for good, failed on too often, or did not
 take in time. They stay until they are retried or dropped, or the journal needs the room.
+So are durable sends that could not be tried for an hour, or of which Feishu never said what
+became of them. Those are not tried again, for Feishu may have them: send anew, by a new uuid.
 {_ABOUT_DIRECT}""",
     examples=(
         ("dead", "all of them, oldest first"),
@@ -124,6 +126,7 @@ take in time. They stay until they are retried or dropped, or the journal needs 
         ("dead retry 118 121", "deliver these two again"),
         ("dead retry --all --consumer astrbot", "deliver all of astrbot's again"),
         ("dead drop --all", "give all of them up"),
+        ("dead show --send backup-2026-11-24", "a message that was not sent, as far as is known"),
     ),
     actions=(
         Command(
@@ -136,18 +139,24 @@ take in time. They stay until they are retried or dropped, or the journal needs 
         ),
         Command(
             "show",
-            "one dead letter with its event",
+            "one dead letter with its event, or its message",
             options.dead_show,
             _TALKS,
-            "Shows the event itself. Root or the daemon's user only.",
-            (("dead show 118 --json", "for programs"),),
+            "Shows the event or message itself. Root or the daemon's user only.",
+            (
+                ("dead show 118 --json", "for programs"),
+                ("dead show --send backup-2026-11-24", "a message that was to be sent"),
+            ),
         ),
         Command(
             "retry",
             "deliver again",
-            options.dead_some,
+            options.dead_retry,
             _TALKS,
-            "Each comes once more, its attempts counted anew. Root or the daemon's user only.",
+            """\
+Each event comes once more, its attempts counted anew. Sends cannot be had back this way:
+Feishu may have them, so whoever still wants one sent sends it anew, by a new uuid.
+Root or the daemon's user only.""",
             (
                 ("dead retry 118 121", "these two"),
                 ("dead retry --all --consumer astrbot", "all of one consumer"),
@@ -156,12 +165,14 @@ take in time. They stay until they are retried or dropped, or the journal needs 
         Command(
             "drop",
             "give up for good",
-            options.dead_some,
+            options.dead_drop,
             _TALKS,
             "They cannot be had back. Root or the daemon's user only.",
             (
                 ("dead drop 118", "this one"),
                 ("dead drop --all --consumer old-bot", "all of one consumer"),
+                ("dead drop --send backup-2026-11-24", "this message"),
+                ("dead drop --all-sends", "all messages, and no event"),
             ),
         ),
     ),

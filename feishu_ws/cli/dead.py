@@ -1,4 +1,4 @@
-"""`feishu-ws dead`: the dead letters; list, show, retry, drop."""
+"""`feishu-ws dead`: the dead letters, events and sends; list, show, retry, drop."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from feishu_ws.cli.channel import Ask, carry_out, decode
+from feishu_ws.cli.dead_sends import describe_dropped, describe_send, describe_sends
 from feishu_ws.cli.render import Cell, Paint, ago, local_time_ms, size, table, tame_json, verbatim
 from feishu_ws.clock import SystemClock
 from feishu_ws.events.summary import printable
@@ -49,28 +50,53 @@ def _list(args: argparse.Namespace) -> str:
 
 
 async def _pages(ask: Ask, consumer: str | None, most: int | None) -> dict[str, Any]:
-    """Return the first dead letters, all of them without `most`, and how many there are."""
-    found: list[Letter] = []
+    """Return the first dead letters, all of them without `most`, and how many there are.
+
+    Of events and of sends at most so many each.
+    """
+    events: list[Letter] = []
+    sends: list[Letter] = []
+    wanted = sys.maxsize if most is None else most
     while True:
-        limit = MOST_DEAD_PER_PAGE if most is None else min(most - len(found), MOST_DEAD_PER_PAGE)
-        after = found[-1]["position"] if found else 0
-        params = {"consumer": consumer, "after": after, "limit": limit}
+        limit = min(wanted - min(len(events), len(sends)), MOST_DEAD_PER_PAGE)
+        params = {
+            "consumer": consumer,
+            "after": events[-1]["position"] if events else 0,
+            "limit": limit,
+            "sends_after": sends[-1]["number"] if sends else 0,
+        }
         page = decode(await ask("dead.list", params))
-        found += page["dead"]
-        if len(page["dead"]) < limit or (most is not None and len(found) >= most):
-            return {"dead": found[:most], "total": page["total"]}
+        parts = page["dead"], page.get("sends", ())  # an older daemon tells of no sends
+        events += parts[0]
+        sends += parts[1]
+        found = len(events), len(sends)
+        if all(len(p) < limit or n >= wanted for p, n in zip(parts, found, strict=True)):
+            return {
+                "dead": events[:most],
+                "total": page["total"],
+                "sends": sends[:most],
+                "sends_total": page.get("sends_total", 0),
+            }
 
 
 def describe_list(listed: Mapping[str, Any], now_ms: int, stream: TextIO) -> str:
-    """Return the list for people."""
-    letters: Sequence[Letter] = listed["dead"]
-    if not letters:
-        return NONE
+    """Return the list for people: events, then sends."""
+    letters, sends = listed["dead"], listed.get("sends", ())
+    lines = _describe_letters(letters, listed["total"], now_ms, stream) if letters else []
+    if sends:
+        total = max(listed.get("sends_total", 0), len(sends))
+        lines += [""] if lines else []
+        lines += describe_sends(sends, total, now_ms, stream)
+    return "\n".join(lines) or NONE
+
+
+def _describe_letters(
+    letters: Sequence[Letter], total: int, now_ms: int, stream: TextIO
+) -> list[str]:
     head = [Cell(name, "dim") for name in HEAD]
     rows = [head, *(_row(letter, now_ms) for letter in letters)]
-    shown, total = len(letters), listed["total"]
-    rest = f"{shown} of {total}" if shown < total else str(total)
-    return "\n".join([*table(rows, Paint(stream), indent=0), f"{rest} dead letters"])
+    rest = f"{len(letters)} of {total}" if len(letters) < total else str(total)
+    return [*table(rows, Paint(stream), indent=0), f"{rest} dead letters"]
 
 
 def _row(letter: Letter, now_ms: int) -> list[Cell]:
@@ -90,10 +116,13 @@ def _row(letter: Letter, now_ms: int) -> list[Cell]:
 
 def _show(args: argparse.Namespace) -> str:
     params = {"position": args.position, "consumer": args.consumer}
+    if args.send is not None:
+        params = {"send": args.send}
     answer = carry_out(args, lambda ask: ask("dead.show", params))
     if args.json:
         return verbatim(answer.decode(), sys.stdout)
-    return describe_letter(answer, SystemClock().wall_ms(), sys.stdout)
+    describe = describe_letter if args.send is None else describe_send
+    return describe(answer, SystemClock().wall_ms(), sys.stdout)
 
 
 class _Shown(msgspec.Struct):
@@ -153,8 +182,16 @@ def _retry(args: argparse.Namespace) -> str:
 
 
 def _drop(args: argparse.Namespace) -> str:
+    if args.sends or args.all_sends:
+        return _drop_sends(args)
     answer = _choose(args, "dead.drop")
     return answer if args.json else _sum(json.loads(answer)["dropped"], "given up for good")
+
+
+def _drop_sends(args: argparse.Namespace) -> str:
+    params = {"sends": args.sends, "all_sends": args.all_sends, "consumer": args.consumer}
+    answer = carry_out(args, lambda ask: ask("dead.drop", params)).decode()
+    return answer if args.json else describe_dropped(json.loads(answer)["sends_dropped"])
 
 
 def _choose(args: argparse.Namespace, method: str) -> str:

@@ -106,7 +106,7 @@ def replay(parser: Parser) -> None:
 
 
 def _of_consumer(parser: Parser) -> None:
-    parser.add_argument("--consumer", metavar="NAME", help="only dead letters of this consumer")
+    parser.add_argument("--consumer", metavar="NAME", help="only events that died for this one")
 
 
 def incidents(parser: Parser) -> None:
@@ -129,12 +129,25 @@ def dead_list(parser: Parser) -> None:
 
 def dead_show(parser: Parser) -> None:
     """Of `dead show`."""
-    parser.add_argument("position", type=values.position, metavar="POSITION", help="which event")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "position", type=values.position, nargs="?", metavar="POSITION", help="which event"
+    )
+    which.add_argument("--send", metavar="UUID", help="which send")
     _of_consumer(parser)
 
 
-def dead_some(parser: Parser) -> None:
-    """Of `dead retry` and `dead drop`."""
+def dead_retry(parser: Parser) -> None:
+    """Of `dead retry`."""
+    _some_dead(parser, with_sends=False)
+
+
+def dead_drop(parser: Parser) -> None:
+    """Of `dead drop`."""
+    _some_dead(parser, with_sends=True)
+
+
+def _some_dead(parser: Parser, *, with_sends: bool) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "positions",
@@ -144,7 +157,12 @@ def dead_some(parser: Parser) -> None:
         metavar="POSITION",
         help="which events",
     )
-    which.add_argument("--all", action="store_true", help="all of them")
+    which.add_argument("--all", action="store_true", help="all events")
+    if with_sends:
+        which.add_argument(
+            "--send", nargs="+", default=[], metavar="UUID", dest="sends", help="which sends"
+        )
+        which.add_argument("--all-sends", action="store_true", help="all sends")
     _of_consumer(parser)
 
 

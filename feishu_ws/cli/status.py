@@ -151,9 +151,19 @@ def _journal(status: Status, now_ms: int) -> Section:
         [Cell("holds"), Cell(f"{events}, {used}, {journal.get('dead_letters', 0)} dead letters")],
         [Cell("last event"), Cell(ago(status.get("last_event_ms"), now_ms))],
     ]
+    if sends := ", ".join(_sends(journal, now_ms)):
+        rows.append([Cell("sends"), Cell(sends, "warn")])
     if journal.get("fault"):
         rows.append([Cell("fault"), Cell(_text(journal, "fault"), "bad")])
     return Cell("journal", "bold"), rows
+
+
+def _sends(journal: Status, now_ms: int) -> Iterable[str]:
+    """Return what there is to say of durable sends, nothing where there are none."""
+    if waiting := journal.get("open_sends"):
+        yield f"{waiting} on the way, the oldest for {_since(journal.get('oldest_send_ms'), now_ms)}"
+    if dead := journal.get("dead_sends"):
+        yield f"{dead} dead, see `feishu-ws dead`"
 
 
 def _consumers(status: Status, now_ms: int) -> Section:

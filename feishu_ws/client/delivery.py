@@ -136,9 +136,10 @@ class Delivery:
         raw: The `params` of the notification, byte for byte.
         event: The event.
         is_answered: It was settled, rejected or replied to, and the daemon took that.
+        is_rejected: A reject was said of it, whether or not the daemon took that (yet).
     """
 
-    __slots__ = ("_connection", "_message", "_params", "event", "is_answered", "raw")
+    __slots__ = ("_connection", "_message", "_params", "event", "is_answered", "is_rejected", "raw")
 
     def __init__(self, connection: Connection, raw: bytes, params: EventParams) -> None:
         self._connection = connection
@@ -147,6 +148,7 @@ class Delivery:
         self.raw = raw
         self.event = CloudEvent(bytes(params.event))
         self.is_answered = False
+        self.is_rejected = False
 
     @property
     def position(self) -> int:
@@ -209,6 +211,7 @@ class Delivery:
             params["retry_in_s"] = retry_in_s
         if dead:
             params["dead"] = True
+        self.is_rejected = True
         await self._say("reject", params)
 
     async def reply(self, data: Any) -> None:

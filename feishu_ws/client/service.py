@@ -7,7 +7,8 @@ Invariants:
   rejected comes behind those after it. The next does not wait for the disk to settle one.
 - A callback that is waited for is handled at once, beside whatever else is.
 - What comes again while its handler runs, after a lost connection for one, is not handled
-  twice at the same time: what the handler did counts for it.
+  twice at the same time: what the handler did counts for it. What comes again because it
+  was rejected, which may be before the reject is answered, is handled after that.
 """
 
 import asyncio
@@ -41,15 +42,37 @@ class _Held:
     """An event from its arrival until it was settled or rejected.
 
     Attributes:
+        handled: The delivery its handler gets.
         delivery: Its latest delivery, over which it is to be settled.
-        came_again: Set when there is another one.
+        successor: What is to be handled after this; None if nothing is.
+        came_again: Set when there is another delivery or a successor.
     """
 
-    __slots__ = ("came_again", "delivery")
+    __slots__ = ("came_again", "delivery", "handled", "successor")
 
     def __init__(self, delivery: Delivery) -> None:
+        self.handled = delivery
         self.delivery = delivery
+        self.successor: Delivery | None = None
         self.came_again = asyncio.Event()
+
+    def take(self, again: Delivery) -> None:
+        """Note that the event was delivered once more."""
+        if self.successor is not None or self._is_over_with(again):
+            self.successor = again
+        else:
+            self.delivery = again
+        self.came_again.set()
+
+    def _is_over_with(self, again: Delivery) -> bool:
+        """Whether what was said of the event led to this delivery, not a loss or a timeout.
+
+        A reject counts an attempt; what it leads to may come ahead of the answer to it.
+        """
+        if self.handled.is_answered or self.delivery.is_answered:
+            return True
+        is_rejected = self.handled.is_rejected or self.delivery.is_rejected
+        return is_rejected and again.attempt > self.delivery.attempt
 
 
 class Service:
@@ -97,6 +120,7 @@ class Service:
             if self._is_stopping and self._handling:
                 await asyncio.wait(self._handling, timeout=FINISH_S)
         finally:
+            self._is_stopping = True  # those that are cancelled make room for no others
             await _cancel([*self._reading, *self._handling])
             self._handlers.close()
             self.over.set()
@@ -129,8 +153,7 @@ class Service:
         while (delivery := await self._read_other()) is not None:
             held = self._hold(delivery)
             if held is not None:
-                self._lanes.add(delivery.event.subject, held, len(delivery.raw))
-                self._begin_some()
+                self._queue(held)
             while self._lanes.waiting_bytes > READ_AHEAD_BYTES:
                 self._moved.clear()
                 await self._moved.wait()
@@ -142,11 +165,26 @@ class Service:
         if held is None:
             self._held[key] = held = _Held(delivery)
             return held
-        held.delivery = delivery
-        held.came_again.set()
+        held.take(delivery)
         return None
 
+    def _release(self, held: _Held) -> None:
+        """An event is out of hand: the turn of what came of it since."""
+        del self._held[_key(held.handled)]
+        if held.successor is None or self._is_stopping:
+            return
+        successor = self._held[_key(held.handled)] = _Held(held.successor)
+        if held.successor.reply_by is None:
+            self._queue(successor)
+        else:
+            self._begin(self._handle_callback(successor))
+
     # -- handling -----------------------------------------------------------------------
+
+    def _queue(self, held: _Held) -> None:
+        delivery = held.handled
+        self._lanes.add(delivery.event.subject, held, len(delivery.raw))
+        self._begin_some()
 
     def _begin_some(self) -> None:
         while not self._is_stopping and (found := self._lanes.next()) is not None:
@@ -164,8 +202,12 @@ class Service:
         self._handling.add(task)
         task.add_done_callback(self._handling.discard)
 
+    async def _handle_callback(self, held: _Held) -> None:
+        await self._places.acquire()
+        await self._handle(held, self._places.release)
+
     async def _handle(self, held: _Held, release: Callable[[], None]) -> None:
-        delivery = held.delivery
+        delivery = held.handled = held.delivery
         try:
             try:
                 result = await self._handlers.call(delivery)
@@ -176,7 +218,7 @@ class Service:
             LOG.exception("handler.failed %s", _fields(delivery))
             await self._reject(held, f"{type(exc).__name__}: {exc}")
         finally:
-            del self._held[_key(delivery)]
+            self._release(held)
 
     async def _conclude(self, held: _Held, delivery: Delivery, result: Any) -> None:
         """Settle or answer, unless the handler did by itself."""
@@ -216,13 +258,15 @@ class Service:
                     return None  # later, or it was taken just before the loss
 
     async def _comes_again(self, held: _Held) -> bool:
+        """Whether there is another delivery to say it of before long."""
         if self._is_stopping:
             return False
         try:
             async with asyncio.timeout(AGAIN_S):
-                return await held.came_again.wait()
+                await held.came_again.wait()
         except TimeoutError:
             return False
+        return held.successor is None
 
 
 def _key(delivery: Delivery) -> tuple[int, str]:

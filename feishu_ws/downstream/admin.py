@@ -15,6 +15,7 @@ from typing import Final
 
 from feishu_ws.clock import Clock
 from feishu_ws.downstream.dead import Answer, DeadLetters, durable, unfit
+from feishu_ws.downstream.dead_sends import DeadSends
 from feishu_ws.downstream.dispatcher import Dispatcher
 from feishu_ws.downstream.incidents import LookAtFleet, incidents_object
 from feishu_ws.happenings import ConsumerMoved, EventsSkipped, Observer
@@ -65,6 +66,7 @@ class Admin:
         self._seats = dispatcher.seats
         self._observe = observe
         self._dead = DeadLetters(journal, dispatcher, app_id=app_id, observe=observe)
+        self._sends = DeadSends(journal, observe=observe)
         self._moving = asyncio.Lock()  # what was counted to be skipped holds until it is
 
     # -- consumers ------------------------------------------------------------------------
@@ -179,20 +181,48 @@ class Admin:
     # -- dead letters ---------------------------------------------------------------------
 
     async def dead_list(self, params: DeadListParams, *, with_content: bool = False) -> Answer:
-        """Return a page of dead letters; see `DeadLetters.page`."""
-        return await self._dead.page(params, with_note=with_content)
+        """Return a page of dead letters; see `DeadLetters.page` and `DeadSends.page`."""
+        letters = await self._dead.page(params, with_note=with_content)
+        return letters | await self._sends.page(params, with_receiver=with_content)
 
     async def dead_show(self, params: DeadShowParams) -> Answer:
-        """Return a dead letter with its event; see `DeadLetters.show`."""
-        return await self._dead.show(params)
+        """Return a dead letter with its event, or a dead send with its request.
+
+        See `DeadLetters.show` and `DeadSends.show`.
+
+        Raises:
+            RpcError: `INVALID_PARAMS`: not one of the two is named.
+        """
+        if params.send is None:
+            return await self._dead.show(params)
+        if params.position is not None or params.consumer is not None:
+            raise RpcError(Code.INVALID_PARAMS, "params name an event and a send, expected one")
+        return await self._sends.show(params.send)
 
     async def dead_retry(self, params: DeadChoiceParams) -> Answer:
-        """Give events back to the consumers they died for; see `DeadLetters.retry`."""
+        """Give events back to the consumers they died for; see `DeadLetters.retry`.
+
+        Raises:
+            RpcError: `INVALID_PARAMS`: a send is named, and none is tried again.
+        """
+        if params.sends or params.all_sends:
+            seen = "params name sends, expected none: Feishu may have them"
+            raise RpcError(Code.INVALID_PARAMS, f"{seen}; send anew, under a new uuid")
         return await self._dead.retry(params)
 
     async def dead_drop(self, params: DeadChoiceParams) -> Answer:
-        """Remove dead letters for good; see `DeadLetters.drop`."""
-        return await self._dead.drop(params)
+        """Remove dead letters for good; return `{"dropped":n}`, and of sends `"sends_dropped":n`.
+
+        See `DeadLetters.drop` and `DeadSends.drop`.
+
+        Raises:
+            RpcError: `INVALID_PARAMS`: events and sends are named at once.
+        """
+        if not params.sends and not params.all_sends:
+            return {"dropped": await self._dead.drop(params)}
+        if params.positions or params.all:
+            raise RpcError(Code.INVALID_PARAMS, "params name events and sends, expected one")
+        return {"dropped": 0, "sends_dropped": await self._sends.drop(params)}
 
 
 def _parse_time(text: str) -> int:

@@ -74,6 +74,8 @@ class DeadLetters:
                 several consumers, which are named, and the params name none.
             FeishuWsError: The journal cannot be read.
         """
+        if params.position is None:
+            raise unfit("position", None, f"1 to {MAX_POSITION}")
         letters = await self._find([params.position], params.consumer)
         if len(letters) > 1:
             names = ", ".join(letter.consumer for letter in letters)
@@ -159,8 +161,8 @@ class DeadLetters:
             found += _wanted(record, page)[: _room(record) - len(found)]
         return await self._retry(name, found) if found else 0
 
-    async def drop(self, params: DeadChoiceParams) -> Answer:
-        """Remove dead letters for good; return `{"dropped":n}`.
+    async def drop(self, params: DeadChoiceParams) -> int:
+        """Remove dead letters for good; return how many.
 
         Raises:
             RpcError: `UNKNOWN_POSITION`, listing those without a dead letter.
@@ -169,10 +171,10 @@ class DeadLetters:
         async with self._changing:
             if params.all:
                 names = await self._choose_all(params)
-                return {"dropped": sum([await self._drop_all(name) for name in names])}
+                return sum([await self._drop_all(name) for name in names])
             letters = await self._find(_positions(params), params.consumer)
             by_name = _by_consumer(letters)
-            return {"dropped": sum([await self._drop(name, own) for name, own in by_name.items()])}
+            return sum([await self._drop(name, own) for name, own in by_name.items()])
 
     async def _drop(self, name: str, letters: Sequence[DeadLetter]) -> int:
         chosen = [(name, letter.position) for letter in letters]

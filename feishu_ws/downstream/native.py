@@ -64,8 +64,8 @@ class NativeSocket:
 
     @property
     def path(self) -> str:
-        """Where clients connect."""
-        return str(self._settings.path)
+        """Where clients connect: a socket that was passed is where it was bound."""
+        return _bound_to(self._passed) if self._passed else str(self._settings.path)
 
     async def start(self) -> None:
         """Listen.
@@ -137,6 +137,13 @@ class NativeSocket:
     def _leave_if_empty(self) -> None:
         if not self._sessions:
             self._empty.set()
+
+
+def _bound_to(passed: socket.socket) -> str:
+    """Return the address of a socket that the service manager bound; `@` begins an abstract one."""
+    name = passed.getsockname()
+    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+    return text.replace("\0", "@", 1)
 
 
 def _allowed_uids(users: tuple[str, ...]) -> frozenset[int] | None:

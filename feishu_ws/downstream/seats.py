@@ -346,7 +346,9 @@ class Seats:
         yield
         if seat.progress.is_isolated and not was_isolated:
             stuck = seat.progress.stuck.at
-            detail = f"three connections in a row ended on position {stuck}; now one event at a time"
+            detail = (
+                f"three connections in a row ended on position {stuck}; now one event at a time"
+            )
             self._observe(ConsumerFaulted(seat.name, Fault.CONSUMER_POISONED, detail))
 
 

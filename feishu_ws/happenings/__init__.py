@@ -57,7 +57,13 @@ from feishu_ws.happenings.links import (
     StormBegan,
     StormEnded,
 )
-from feishu_ws.happenings.sends import ApiFaulted, ApiRecovered, SendBuried, SendFailed
+from feishu_ws.happenings.sends import (
+    ApiFaulted,
+    ApiRecovered,
+    DeadSendsDropped,
+    SendBuried,
+    SendFailed,
+)
 
 __all__ = [
     "ApiFaulted",
@@ -79,6 +85,7 @@ __all__ = [
     "DaemonStopping",
     "DeadDropped",
     "DeadRetried",
+    "DeadSendsDropped",
     "DiscoveryAnswered",
     "EventBuried",
     "EventsDropped",

@@ -123,7 +123,8 @@ class DiscoveryAnswered(Happening):
     """Discovery gave an answer or failed.
 
     Attributes:
-        code: Feishu's code, or "transport" without an HTTP answer.
+        code: Feishu's code where it is a known one, else "unknown", "malformed", "http", or
+            "transport" without an HTTP answer.
         clock_offset_s: Feishu's `Date` minus ours, None without the header.
     """
 

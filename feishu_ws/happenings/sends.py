@@ -37,6 +37,13 @@ class SendBuried(Happening):
 
 
 @dataclass(frozen=True, slots=True)
+class DeadSendsDropped(Happening):
+    """An operator removed messages that were dead letters, for good."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class ApiFaulted(Happening):
     """Feishu's REST API cannot be used; said once until it can again."""
 

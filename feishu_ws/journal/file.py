@@ -155,10 +155,13 @@ def sync(path: Path) -> None:
         os.close(fd)
 
 
-def free_bytes(path: Path) -> int:
-    """Return the bytes free for us where the journal lies, 0 if that cannot be told."""
+def disk_space(path: Path) -> tuple[int, int]:
+    """Return the bytes free for us where the journal lies, and those there are in all.
+
+    Both are 0 if that cannot be told.
+    """
     try:
         found = os.statvfs(path.parent)
     except OSError:
-        return 0
-    return found.f_bavail * found.f_frsize
+        return 0, 0
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize

@@ -10,11 +10,12 @@ from typing import Final
 from feishu_ws.faults import Fault
 from feishu_ws.happenings import Happening, JournalFaulted, JournalRecovered
 from feishu_ws.journal.footing import LostFileError
-from feishu_ws.journal.work import Report
+from feishu_ws.journal.work import Report, Sizes
 from feishu_ws.model import Verdict
 
 CALM_S: Final = 2.0  # without a failure before a fault is over; longer than between two tries
-SPACE_BYTES: Final = 1024 * 1024  # so much is free again after `disk_full`: a few commits' worth
+SPACE_BYTES: Final = 1024 * 1024  # so much is free again after `disk_full`: a few commits' worth,
+SPACE_SHARE: Final = 1 / 16  # or of a small disk this share
 _LASTING: Final = frozenset({Fault.JOURNAL_CORRUPT, Fault.INTERNAL})
 
 
@@ -90,5 +91,10 @@ def _mends(fault: Fault, report: Report, waiting_share: float) -> bool:
     if fault is Fault.JOURNAL_FULL:  # settles are still committed while it is full
         return report.sizes is not None and report.sizes.has_room
     if fault is Fault.DISK_FULL:  # a small commit may still fit into what the WAL already has
-        return report.sizes is not None and report.sizes.free_bytes >= SPACE_BYTES
+        return report.sizes is not None and _has_space(report.sizes)
     return report.commit_s is not None
+
+
+def _has_space(sizes: Sizes) -> bool:
+    least = min(SPACE_BYTES, sizes.disk_bytes * SPACE_SHARE) if sizes.disk_bytes else SPACE_BYTES
+    return sizes.free_bytes >= least

@@ -92,11 +92,17 @@ Apply = Callable[[Owed, Ledger], None]
 
 @dataclass(slots=True)
 class Sizes:
-    """How much room the file takes."""
+    """How much room the file takes.
+
+    Attributes:
+        free_bytes: Left on the disk.
+        disk_bytes: What the disk has in all, 0 if that cannot be told.
+    """
 
     first: int = 0
     live_bytes: int = 0
     free_bytes: int = 0
+    disk_bytes: int = 0
     dead_letters: int = 0
     has_room: bool = True
     sends: SendCounts = field(default_factory=SendCounts)

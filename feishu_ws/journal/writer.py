@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Final
 
 from feishu_ws.faults import Fault, FeishuWsError
+from feishu_ws.journal.checkpoints import Checkpoints
 from feishu_ws.journal.contract import JournalSettings
-from feishu_ws.journal.file import explain, free_bytes
+from feishu_ws.journal.file import disk_space, explain
 from feishu_ws.journal.footing import Footing, LostFileError
 from feishu_ws.journal.ledger import Ledger
 from feishu_ws.journal.outbox import Outbox, Step
@@ -40,20 +41,13 @@ from feishu_ws.journal.work import (
     refusals,
     sort_out,
 )
-from feishu_ws.model import Event, Outcome, Verdict
+from feishu_ws.model import Outcome, Verdict
 
 BATCH_ITEMS: Final = 1024  # more in one commit gains nothing and delays its first answer
-BATCH_BYTES: Final = 4 * 1024 * 1024
 LINGER_S: Final = 0.02  # a settle nobody waits for may wait for company; durable within 50 ms
 RETRY_S: Final = 0.5  # how soon owed state is tried again on a disk that refuses
 FACTS_EVERY_S: Final = 1.0
 UPKEEP_EVERY_S: Final = 0.05  # under load one step of upkeep goes between commits so often
-CHECKPOINT_BYTES: Final = 4 * 1024 * 1024  # SQLite's own default, but done between commits
-QUIET_CHECKPOINT_BYTES: Final = 256 * 1024  # in a quiet second, so that little is left to recover
-MOST_WAL_BYTES: Final = 32 * 1024 * 1024  # large events write more than that in UPKEEP_EVERY_S
-COMMIT_BYTES: Final = 16 * 1024  # what a commit adds to the WAL besides payloads and keys
-KEY_BYTES: Final = 4096  # keys are random, so each lands on a page of its own
-STEP_BYTES: Final = 1024 * 1024  # what a step of upkeep adds at most, as measured
 
 LAST_FAULT: Final = "last_fault"
 
@@ -86,7 +80,7 @@ class Writer(threading.Thread):
         self._retry_at: float | None = None
         self._stopping = False
         self._facts_at = 0.0
-        self._wal_bytes = CHECKPOINT_BYTES  # what a crash left there
+        self._checkpoints = Checkpoints()
         self._upkeep_at = 0.0
         self._damage: FeishuWsError | None = None
         self._is_marked = False
@@ -148,7 +142,7 @@ class Writer(threading.Thread):
 
     def _is_overdue(self) -> bool:
         """Whether upkeep has its turn though events come without a pause."""
-        return time.monotonic() >= self._upkeep_at or self._wal_bytes >= MOST_WAL_BYTES
+        return time.monotonic() >= self._upkeep_at or self._checkpoints.is_overdue
 
     def _may_keep_up(self) -> bool:
         """Whether the disk took the last commit; upkeep does not run ahead of what is owed."""
@@ -160,7 +154,7 @@ class Writer(threading.Thread):
         size = 0
         deadline: float | None = None
         for _ in range(BATCH_ITEMS):
-            if size >= BATCH_BYTES:
+            if size >= self._checkpoints.batch_bytes:
                 break
             item = self._next(appends, deadline)
             if item is None:
@@ -288,7 +282,7 @@ class Writer(threading.Thread):
             report.records[name] = self.ledger.states[name].record()
         report.has_refused_sends = self._outbox.has_refused
         report.dropped_sends = self.upkeep.room.take_dropped_sends()
-        self._wal_bytes += _wal_bytes(report.stored) + self._outbox.written_bytes
+        self._checkpoints.add_commit(report.stored, self._outbox.written_bytes)
         report.done = owed.done + self._outbox.succeed()
 
     def _fail(self, appends: list[Append], report: Report, error: FeishuWsError) -> None:
@@ -332,10 +326,10 @@ class Writer(threading.Thread):
             if self.upkeep.has_work():
                 is_quiet = False
                 self.upkeep.step()
-                self._wal_bytes += STEP_BYTES
-            if self._wal_bytes >= (QUIET_CHECKPOINT_BYTES if is_quiet else CHECKPOINT_BYTES):
+                self._checkpoints.add_step()
+            if self._checkpoints.is_due(is_quiet=is_quiet):
                 self._store.checkpoint()
-                self._wal_bytes = 0
+                self._checkpoints.moved()
         except sqlite3.Error as error:
             self._fail([], report, explain(error, self._path))
             self.upkeep.pause()
@@ -371,16 +365,14 @@ class Writer(threading.Thread):
         """
         room = self.upkeep.room
         room.measure()
+        free_bytes, disk_bytes = disk_space(self._path)
+        self._checkpoints.look(free_bytes)
         return Sizes(
             first=self._store.first_position(),
             live_bytes=room.live_bytes,
-            free_bytes=free_bytes(self._path),
+            free_bytes=free_bytes,
+            disk_bytes=disk_bytes,
             dead_letters=self._store.count_dead(),
             sends=self._store.sends.counts(),
             has_room=not room.is_full,
         )
-
-
-def _wal_bytes(stored: list[Event]) -> int:
-    """Return about what a commit added to the WAL."""
-    return COMMIT_BYTES + sum(len(e.payload) + KEY_BYTES * len(e.keys) for e in stored)

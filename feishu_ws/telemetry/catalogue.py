@@ -91,12 +91,12 @@ _LINKS: Final = (
     _gauge("links_wanted", Read(readings.links_wanted), "Links to Feishu that the daemon wants to keep."),
     _gauge("link_state", Read(readings.link_states), "Whether a link is in this state (1) or not (0).", by.LINK, by.STATE),
     _gauge("link_established_timestamp_seconds", Read(readings.links_established), "Unix time the link became live; 0 while it is not.", by.LINK),
-    _gauge("last_frame_received_timestamp_seconds", Read(readings.last_frames), "Unix time of the last frame of any kind read from the link; 0 if never.", by.LINK),
+    _gauge("last_frame_received_timestamp_seconds", Read(readings.last_frames), "Unix time of the last frame read from the link; 0 if never.", by.LINK),
     _gauge("last_event_received_timestamp_seconds", Read(readings.last_event), "Unix time of the last event read from Feishu; 0 if never."),
     _gauge("connection_lost_timestamp_seconds", Counted("connection_lost_s"), "Unix time a live link was last lost; 0 if never."),
     _counter("connect_attempts", Counted("connect_attempts"), "Attempts to open a link, successful or not."),
     _counter("connects", Counted("connects"), "Links that became live."),
-    _counter("connect_failures", Counted("connect_failures"), "Attempts to open a link that failed, by the phase that failed.", by.ATTEMPT_PHASE),
+    _counter("connect_failures", Counted("connect_failures"), "Failed attempts to open a link, by the phase that failed.", by.ATTEMPT_PHASE),
     _histogram("connect_phase_duration", Counted("connect_phase_duration"), tally.PHASE_EDGES_S, "Time spent in each phase of a successful attempt.", by.TIMED_PHASE),
     _counter("disconnects", Counted("disconnects"), "Live links that ended, by cause.", by.LOSS_CAUSE),
     _counter("close_codes", Counted("close_codes"), "WebSocket close codes of links that ended; 1006 is none received.", by.CLOSE_CODE),
@@ -113,7 +113,7 @@ _LINKS: Final = (
     _gauge("clock_offset_seconds", Counted("clock_offset_s"), "Feishu's HTTP Date minus the local clock at the last discovery (resolution 1 s)."),
 )
 _FRAMES: Final = (
-    _gauge("ping_interval_seconds", Read(readings.ping_interval), "Interval of application pings in force, as ordered by Feishu."),
+    _gauge("ping_interval_seconds", Read(readings.ping_interval), "Interval of application pings, as Feishu orders it."),
     _counter("pings_sent", Tallied("pings_sent"), "Application and WebSocket pings sent."),
     _counter("pongs_received", Tallied("pongs_received"), "Pongs received."),
     _counter("pong_timeouts", Counted("pong_timeouts"), "Links given up because nothing came back after a ping."),
@@ -131,7 +131,7 @@ _INTAKE: Final = (
     _counter("events_stored", Tallied("events_stored"), "Events that were committed to the journal."),
     _counter("events_refused", Tallied("events_refused"), "Events that were answered 500 and not stored, by fault.", by.REFUSAL),
     _counter("events_acked", Tallied("events_acked"), "Confirmations (200) written to Feishu."),
-    _counter("event_ack_failures", Tallied("event_ack_failures"), "Confirmations that could not be written because the link was gone."),
+    _counter("event_ack_failures", Tallied("event_ack_failures"), "Confirmations not written because the link was gone."),
     _counter("events_ack_deadline_exceeded", Tallied("events_ack_deadline_exceeded"), "Events confirmed after Feishu's deadline of 3 s, or never."),
     _histogram("event_ack_duration", Tallied("event_ack_duration"), tally.ACK_EDGES_S, "Receipt to confirmation written; Feishu's deadline is 3 s."),
     _histogram("event_transit", Tallied("event_transit"), tally.TRANSIT_EDGES_S, "Feishu's create time to receipt, corrected by clock_offset_seconds, at least 0."),
@@ -149,7 +149,7 @@ _JOURNAL: Final = (
     _gauge("journal_writable", Read(readings.journal_writable), "Whether the journal takes writes (1) or not (0)."),
     _histogram("journal_fsync_duration", Tallied("journal_commit_duration"), tally.COMMIT_EDGES_S, "Duration of a commit, its fsync included."),
     _counter("journal_errors", Tallied("journal_errors"), "Journal operations that failed.", by.JOURNAL_OP),
-    _counter("journal_salvages", Counted("journal_salvages"), "Times a damaged journal was found at the start and replaced by what could be read."),
+    _counter("journal_salvages", Counted("journal_salvages"), "Damaged journals found at the start and replaced by what could be read."),
     _gauge("dead_letters", Read(readings.dead_letters), "Events in the dead-letter store."),
 )
 _DELIVERY: Final = (
@@ -161,7 +161,7 @@ _DELIVERY: Final = (
     _histogram("consumer_ack_duration", Tallied("consumer_ack_duration"), tally.DELIVERY_EDGES_S, "Hand-over to settled by a consumer, per delivery."),
     _gauge("consumers_connected", Read(readings.consumers_connected), "Consumers attached to the local socket."),
     _counter("consumer_disconnects", Counted("consumer_disconnects"), "Consumers that went away, by cause.", by.CONSUMER_CAUSE),
-    _counter("consumers_forgotten", Counted("consumers_forgotten"), "Consumers that were removed because an operator said so, or absent for too long."),
+    _counter("consumers_forgotten", Counted("consumers_forgotten"), "Consumers removed because an operator said so, or absent for too long."),
     _gauge("consumer_inflight_events", Read(readings.in_flight), "Events handed over and not yet settled."),
     _counter("clients_refused", Counted("clients_refused"), "Local clients that were turned away, by reason.", by.CLIENT_REFUSAL),
 )
@@ -172,17 +172,20 @@ _API: Final = (
     _counter("api_rate_limit_wait_seconds", Tallied("api_rate_limit_wait_s"), "Seconds for which Feishu asked us to slow down."),
     _counter("token_refreshes", Tallied("token_refreshes"), "Requests for a tenant access token."),
     _counter("token_refresh_failures", Tallied("token_refresh_failures"), "Requests for a tenant access token that brought none."),
-    _gauge("token_expiry_timestamp_seconds", Tallied("token_expiry_s"), "Unix time the tenant access token ends; 0 when there is none."),
+    _gauge("token_expiry_timestamp_seconds", Tallied("token_expiry_s"), "Unix time the tenant access token ends; 0 without one."),
     _counter("sends", Tallied("sends"), "Messages given to us to send, by what became of them.", by.SEND_RESULT),
-    _gauge("remote_instances", Tallied("remote_instances"), "Connections of this app that Feishu counts, ours included; 0 when it was never asked or never said."),
+    _gauge("remote_instances", Tallied("remote_instances"), "Connections of this app that Feishu counts, ours included; 0 when it never said."),
     _gauge("sends_waiting", Tallied("sends_waiting"), "Messages that wait to be sent."),
+    _gauge("sends_open", Read(readings.sends_open), "Durable messages without an outcome."),
+    _gauge("sends_oldest_timestamp_seconds", Read(readings.oldest_send), "Unix time the oldest was accepted; 0 when none."),
+    _gauge("dead_sends", Read(readings.dead_sends), "Durable messages given up."),
 )
 _PROCESS: Final = (
     _histogram("event_loop_lag", Tallied("event_loop_lag"), tally.LAG_EDGES_S, "How late a periodic timer of the event loop ran."),
     _counter("log_messages", Counted("log_messages"), "Log lines written, by level.", by.LEVEL),
     _gauge("config_last_reload_successful", Counted("config_ok"), "Whether the last load of the configuration worked (1) or not (0)."),
     _gauge("config_last_reload_success_timestamp_seconds", Counted("config_loaded_s"), "Unix time of the last good load of the configuration."),
-    _counter("label_values_folded", Counted("label_values_folded"), "Label values counted as other because they are outside their closed set.", by.FOLDED),
+    _counter("label_values_folded", Counted("label_values_folded"), "Label values outside their closed set, counted as other.", by.FOLDED),
     Metric("build_info", Kind.INFO, "Version of the daemon and of Python.", Read(readings.build), by.BUILD),
 )
 # fmt: on

@@ -66,6 +66,9 @@ class JournalFact:
         waiting_bytes: Payload bytes that wait for the writer.
         fault: Why it takes no writes, None when it does.
         stalled_s: How long the commit in progress has been running.
+        open_sends: Kept messages that have no outcome yet.
+        oldest_send_ms: When the first of those was accepted.
+        dead_sends: Kept messages that were given up; not part of `dead_letters`.
     """
 
     id: str
@@ -79,6 +82,9 @@ class JournalFact:
     dead_letters: int
     fault: Fault | None = None
     stalled_s: float = 0.0
+    open_sends: int = 0
+    oldest_send_ms: int = 0
+    dead_sends: int = 0
 
 
 @dataclass(frozen=True, slots=True)

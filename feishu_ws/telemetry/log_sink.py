@@ -59,6 +59,7 @@ LEVEL_OF: Final[dict[type[h.Happening], str]] = {
     h.LinksForgotten: "warning",
     h.SendFailed: "warning",
     h.SendBuried: "error",
+    h.DeadSendsDropped: "warning",
     h.ApiFaulted: "warning",
     h.ApiRecovered: "info",
     h.DaemonStarted: "info",

@@ -136,6 +136,21 @@ def dead_letters(facts: Facts) -> float:
     return facts.journal.dead_letters
 
 
+def sends_open(facts: Facts) -> float:
+    """Kept messages without an outcome."""
+    return facts.journal.open_sends
+
+
+def oldest_send(facts: Facts) -> float:
+    """When the oldest kept message without an outcome was accepted; 0 when none."""
+    return _seconds(facts.journal.oldest_send_ms)
+
+
+def dead_sends(facts: Facts) -> float:
+    """Kept messages that were given up."""
+    return facts.journal.dead_sends
+
+
 def build(facts: Facts) -> Info:
     """The values of `build_info`'s labels."""
     return (facts.version, platform.python_version())

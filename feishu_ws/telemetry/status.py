@@ -103,6 +103,9 @@ def _journal(journal: JournalFact) -> dict[str, Any]:
         "dead_letters": journal.dead_letters,
         "fault": journal.fault,
         "stalled_s": round(journal.stalled_s, 3),
+        "open_sends": journal.open_sends,
+        "oldest_send_ms": journal.oldest_send_ms,
+        "dead_sends": journal.dead_sends,
     }
 
 

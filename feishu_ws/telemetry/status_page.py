@@ -42,7 +42,10 @@ def status_page(status: dict[str, Any]) -> str:
 
 _LINK_HEAD: Final = ("link", "state", "for", "last frame", "failures", "fault")
 _CONSUMER_HEAD: Final = ("consumer", "connected", "pending", "oldest", "in flight", "cursor")
-_JOURNAL_HEAD: Final = ("first", "last position", "size", "limit", "free", "dead letters", "fault")
+_JOURNAL_HEAD: Final = (
+    "first", "last position", "size", "limit", "free", "dead letters", "open sends", "dead sends",
+    "fault",
+)  # fmt: skip
 _LOSS_HEAD: Final = ("ago", "link", "fault", "lived", "times", "detail")
 
 
@@ -91,6 +94,8 @@ def _journal_row(journal: dict[str, Any]) -> Sequence[object]:
         _size(journal["limit_bytes"]),
         _size(journal["free_bytes"]),
         journal["dead_letters"],
+        journal["open_sends"],
+        journal["dead_sends"],
         journal["fault"] or "",
     )
 

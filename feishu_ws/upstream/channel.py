@@ -22,8 +22,8 @@ from typing import Final, Protocol
 
 from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
-from websockets.frames import DATA_OPCODES, Frame, Opcode
-from websockets.protocol import SEND_EOF, Event, State
+from websockets.frames import DATA_OPCODES, OP_BINARY, OP_CONT, OP_PONG, OP_TEXT, Frame
+from websockets.protocol import CLOSING, OPEN, SEND_EOF, Event
 
 CLOSE_TIMEOUT_S: Final = 0.5  # on a dead peer the library's 10 s would be 10 s of outage
 MAX_FRAME: Final = 16 * 1024 * 1024  # its default of 1 MiB kills the link on one large event
@@ -143,7 +143,7 @@ class Channel(ClientConnection):
         self._taken += len(data)
         super().data_received(data)
         core = self.protocol
-        if core.state is State.CLOSING and (core.close_rcvd or core.parser_exc):
+        if core.state is CLOSING and (core.close_rcvd or core.parser_exc):
             self._hang_up()
 
     def _rest(self) -> None:
@@ -169,17 +169,17 @@ class Channel(ClientConnection):
         self._taken += PER_FRAME
         if not isinstance(event, Frame):
             super().process_event(event)
-        elif event.opcode is Opcode.BINARY and event.fin:
+        elif event.opcode is OP_BINARY and event.fin:
             self._sink.on_message(bytes(event.data))
-        elif event.opcode is Opcode.PONG:
+        elif event.opcode is OP_PONG:
             self._sink.on_pong(bytes(event.data))
         elif event.opcode in DATA_OPCODES:
             self._collect(event)
 
     def _collect(self, frame: Frame) -> None:
         """Join a fragmented message; the protocol core has checked order and size."""
-        if frame.opcode is not Opcode.CONT:
-            self._is_text = frame.opcode is Opcode.TEXT
+        if frame.opcode is not OP_CONT:
+            self._is_text = frame.opcode is OP_TEXT
         self._message += frame.data
         if not frame.fin:
             return
@@ -229,7 +229,7 @@ class Channel(ClientConnection):
 
     @property
     def _is_open(self) -> bool:
-        return self.protocol.state is State.OPEN and not self.transport.is_closing()
+        return self.protocol.state is OPEN and not self.transport.is_closing()
 
     def _flush(self) -> None:
         self.transport.write(b"".join(self.protocol.data_to_send()))

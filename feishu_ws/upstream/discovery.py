@@ -24,7 +24,13 @@ from feishu_ws.upstream.resolver import Resolver
 from feishu_ws.upstream.settings import Credentials, UpstreamSettings
 from feishu_ws.upstream.trust import Trust
 from feishu_ws.upstream.tunnel import dial, open_tunnel
-from feishu_ws.wire.endpoint import DISCOVERY_PATH, HTTP_OK, Endpoint, parse_discovery
+from feishu_ws.wire.endpoint import (
+    DISCOVERY_PATH,
+    FAULT_BY_CODE,
+    HTTP_OK,
+    Endpoint,
+    parse_discovery,
+)
 
 MAX_BODY: Final = 64 * 1024  # an answer has some 500 bytes
 DATE_RESOLUTION_S: Final = 1.0  # of the HTTP Date header, which rounds down
@@ -147,10 +153,17 @@ def _words(exc: Exception) -> str:
 
 
 def _label(answer: Answer | None, exc: FeishuWsError) -> str:
-    """Return what a failed discovery is counted as; an HTTP status is no code of Feishu's."""
+    """Return what a failed discovery is counted as, one of a few words and of the known codes.
+
+    An HTTP status is no code of Feishu's; a code that nobody knows may be another every time.
+    """
     if answer is None:
         return TRANSPORT
-    return "http" if answer.status != HTTP_OK else str(exc.code or "malformed")
+    if answer.status != HTTP_OK:
+        return "http"
+    if exc.code is None:
+        return "malformed"
+    return str(exc.code) if exc.code in FAULT_BY_CODE else "unknown"
 
 
 def _clock_offset(answer: Answer | None, began_ms: int, took_s: float) -> float | None:

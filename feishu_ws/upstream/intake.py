@@ -29,7 +29,7 @@ from feishu_ws.wire.frame import (
     without_payload,
 )
 from feishu_ws.wire.pbbp2_pb2 import Frame
-from feishu_ws.wire.reassembly import Lane, Reassembly, RefusedPartError
+from feishu_ws.wire.reassembly import MAX_PARTS, Lane, Reassembly, RefusedPartError
 
 REPEAT_AFTER_S: Final = 1.0  # a flood of bad frames is one line a second, not a flood of lines
 REFUSED: Final = 500
@@ -38,6 +38,8 @@ PAYLOAD_TYPES: Final = frozenset({EVENT, CARD})
 OF_THE_FRAME: Final = frozenset({"fragment_range", "missing_header"})
 """Reasons to refuse a part that say nothing of its payload. Source: CONTRACT 8."""
 NUMBER_LENGTH: Final = 9  # digits of a part's number that are worth reading
+USUAL_NUMBERS: Final = {str(number): number for number in range(MAX_PARTS + 1)}
+"""Sooner found than read."""
 
 
 class Intake:
@@ -146,6 +148,8 @@ def _number(text: str | None, missing: int) -> int:
     """Read a part's number; -1, which no part has, for what is no number."""
     if text is None:
         return missing
+    if text in USUAL_NUMBERS:
+        return USUAL_NUMBERS[text]
     if len(text) <= NUMBER_LENGTH and text.isascii() and text.isdigit():
         return int(text)
     return -1

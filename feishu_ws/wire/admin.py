@@ -10,6 +10,7 @@ import msgspec
 DEAD_PER_PAGE: Final = 100
 MOST_DEAD_PER_PAGE: Final = 1000  # 2 MB of a line at the most: ids have up to 256 characters
 MOST_POSITIONS: Final = 1000  # that one request may name
+MOST_SENDS: Final = 1000  # likewise
 INCIDENTS: Final = 100  # that one answer holds, unless more are asked for
 MOST_INCIDENTS: Final = 1000  # some 2 MB of a line; the journal keeps no more either
 
@@ -38,29 +39,39 @@ class ForgetParams(msgspec.Struct):
 
 
 class DeadListParams(msgspec.Struct):
-    """Params of `dead.list`: those above position `after`, oldest position first."""
+    """Params of `dead.list`: those above position `after`, oldest position first.
+
+    Attributes:
+        limit: Of the events, and of the sends.
+        sends_after: Likewise of the sends, by their `number`.
+    """
 
     consumer: str | None = None
     after: int = 0
     limit: int = DEAD_PER_PAGE
+    sends_after: int = 0
 
 
 class DeadShowParams(msgspec.Struct):
-    """Params of `dead.show`."""
+    """Params of `dead.show`: an event by its position, or a send by its uuid."""
 
-    position: int
+    position: int | None = None
     consumer: str | None = None
+    send: str | None = None
 
 
 class DeadChoiceParams(msgspec.Struct):
     """Params of `dead.retry` and `dead.drop`: some positions, or `all` of them.
 
     Without a consumer that is every dead letter of a position, whoever it died for.
+    `dead.drop` takes instead some `sends` by their uuids, or `all_sends`.
     """
 
     positions: list[int] = []
     all: bool = False
     consumer: str | None = None
+    sends: list[str] = []
+    all_sends: bool = False
 
 
 class IncidentsParams(msgspec.Struct):

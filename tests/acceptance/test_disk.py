@@ -81,6 +81,38 @@ async def test_a_full_disk(tmp_path):
     assert [line["fault"] for line in daemon.log_lines("journal.faulted")] == ["disk_full"]
 
 
+async def push_evenly(feishu, events):
+    """Push events, 40 a second, and wait for none."""
+    for number in range(events):
+        feishu.push(corpus.text_message(number, size=300))
+        await asyncio.sleep(0.025)
+
+
+async def test_a_tiny_disk(tmp_path):
+    """One of 1 MiB heals, too, and an even stream of events does not fill it with its WAL."""
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        wal = disk / "journal.db-wal"
+        async with simulator() as feishu:
+            with (
+                DaemonProcess(tmp_path, feishu.domain, journal__path=disk / "journal.db") as daemon,
+                ConsumerProcess(tmp_path, daemon.socket_path) as consumer,
+            ):
+                await asyncio.to_thread(daemon.start)
+                consumer.start()
+                await feishu.wait_for_links(2, 15)
+                pushing = asyncio.create_task(push_evenly(feishu, 160))
+                await eventually(lambda: daemon.status()["journal"]["last"] >= 80, 10)
+                before = wal.stat().st_size
+                (disk / "ballast").write_bytes(b"x" * (disk_free(disk) - 8192))
+                await eventually(lambda: readiness(daemon) == (503, "disk_full"), 5)
+
+                (disk / "ballast").unlink()
+                await eventually(lambda: readiness(daemon) == (200, None), 10)
+                await pushing
+                await check_all_delivered(feishu, daemon, consumer)
+    assert before < 512 * 1024
+
+
 async def test_a_disk_that_turns_read_only(tmp_path, bad_disk):
     """While writes fail with EROFS events get 500, and all is well once they work again."""
     flag = tmp_path / "read-only"

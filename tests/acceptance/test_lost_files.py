@@ -5,6 +5,7 @@ import contextlib
 import json
 import shutil
 import sqlite3
+import subprocess
 
 import pytest
 from processes import APP_ID, APP_SECRET, DaemonProcess
@@ -23,7 +24,7 @@ NOTICED_S = 3.0  # a look a second, a page a second
 async def running(directory, again_s=NEVER_S):
     """A Feishu and a live daemon whose journal lies in a directory of its own."""
     place = directory / "place"
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     settings = SimulatorSettings(
         app_id=APP_ID, app_secret=APP_SECRET, redelivery_s=again_s, keep_log=True
     )
@@ -110,7 +111,6 @@ async def test_removed_and_killed(tmp_path, pattern):
         codes = await answers(feishu, 0, 50)
         remove(place, pattern)
         await eventually(lambda: readiness(daemon) == (503, "journal_io"), NOTICED_S)
-        await asyncio.sleep(0.1)
         daemon.kill()
 
     assert set(codes) == {200}
@@ -129,23 +129,41 @@ async def test_a_second_one_after_the_lock_was_removed(tmp_path):
     assert f"process {daemon.process.pid} (" in second[1]
 
 
-@pytest.mark.parametrize("what", ["directory", "files"])
-async def test_moved_away_and_back(tmp_path, what):
+def move(place, what):
+    """Take a journal away; return how it comes back. Mounts need root."""
+    away = place.with_name("away")
+    if what == "directory":
+        place.rename(away)
+        return lambda: away.rename(place)
+    if what == "mount":
+        subprocess.run(["umount", "-l", place], check=True)
+        return lambda: subprocess.run(["mount", "--bind", away, place], check=True)
+    away.mkdir()
+    files = [file.rename(away / file.name) for file in place.iterdir()]
+    return lambda: [file.rename(place / file.name) for file in files]
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """The directory lies on a mount of its own."""
+    (tmp_path / "place").mkdir()
+    (tmp_path / "away").mkdir()
+    subprocess.run(["mount", "--bind", tmp_path / "away", tmp_path / "place"], check=True)
+    yield
+    subprocess.run(["umount", "-l", tmp_path / "place"], check=True)
+
+
+@pytest.mark.parametrize("what", ["directory", "files", "mount"])
+async def test_moved_away_and_back(tmp_path, what, request):
     """What was moved is refused meanwhile and taken again when it is back; nothing is lost."""
+    if what == "mount":
+        request.getfixturevalue("mounted")
     async with running(tmp_path, SOON_S) as (feishu, daemon, place):
         before = await answers(feishu, 0, 5)
-        away = tmp_path / "away"
-        if what == "files":
-            away.mkdir()
-        pairs = [(file, away / file.name) for file in place.iterdir()]
-        if what == "directory":
-            pairs = [(place, away)]
-        for here, there in pairs:
-            here.rename(there)
+        bring_back = move(place, what)
         await eventually(lambda: readiness(daemon) == (503, "journal_io"), NOTICED_S)
         meanwhile = await answers(feishu, 5, 5)
-        for here, there in pairs:
-            there.rename(here)
+        bring_back()
         await eventually(lambda: readiness(daemon) == (200, None), 10)
         await feishu.wait_until_quiet(20)
         pending = daemon.status()["journal"]["last"]

@@ -148,7 +148,7 @@ async def test_sighup(tmp_path, feishu):
 
 
 async def test_passed_sockets_and_readiness(tmp_path, feishu):
-    """A socket from the service manager is served, READY is said, and the file stays."""
+    """A socket from the service manager is served and named, READY is said, the file stays."""
     path = tmp_path / "passed.sock"
     notify_path = tmp_path / "notify.sock"
     with (
@@ -173,6 +173,7 @@ async def test_passed_sockets_and_readiness(tmp_path, feishu):
         await asyncio.to_thread(daemon.stop)
 
     assert (answer, b"READY=1" in ready) == ("pong", True)
+    assert daemon.log_lines("daemon.started")[0]["socket"] == str(path)
     assert path.exists()
 
 

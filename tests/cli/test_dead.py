@@ -77,8 +77,9 @@ class TestList:
         code, out, _ = await here("dead", "list", "--socket", daemon.path, "--json")
 
         assert code == 0
-        assert json.loads(out) == {"dead": letters, "total": len(letters)}
-        limit = {"consumer": None, "limit": MOST_DEAD_PER_PAGE}
+        no_sends = {"sends": [], "sends_total": 0}
+        assert json.loads(out) == {"dead": letters, "total": len(letters)} | no_sends
+        limit = {"consumer": None, "limit": MOST_DEAD_PER_PAGE, "sends_after": 0}
         assert daemon.params("dead.list") == [
             limit | {"after": 0},
             limit | {"after": MOST_DEAD_PER_PAGE},
@@ -91,7 +92,8 @@ class TestList:
         _, out, _ = await here("dead", "list", *words)
 
         assert out.endswith("2 of 40 dead letters\n")
-        assert daemon.params("dead.list") == [{"consumer": "bot", "after": 0, "limit": 2}]
+        params = {"consumer": "bot", "after": 0, "limit": 2, "sends_after": 0}
+        assert daemon.params("dead.list") == [params]
 
 
 class TestShow:

@@ -157,6 +157,23 @@ async def test_a_daemon_that_refuses_is_told(command, daemon):
     assert err.startswith("feishu-ws: the daemon refused with -32006: not for you, expected")
 
 
+def test_durable_sends_are_told_where_there_are_any():
+    """How many are on their way and since when, and how many were given up."""
+    sends = {"open_sends": 2, "oldest_send_ms": NOW_MS - 61_000, "dead_sends": 1}
+    dead = {"open_sends": 0, "oldest_send_ms": 0, "dead_sends": 1}
+    none = {"open_sends": 0, "oldest_send_ms": 0, "dead_sends": 0}
+    told = [
+        [line for line in describe(status, io.StringIO()).splitlines() if "sends" in line]
+        for status in (STATUS | {"journal": STATUS["journal"] | s} for s in (sends, dead, none))
+    ]
+
+    assert told == [
+        ["  sends       2 on the way, the oldest for 1 min, 1 dead, see `feishu-ws dead`"],
+        ["  sends       1 dead, see `feishu-ws dead`"],
+        [],
+    ]
+
+
 def test_a_status_that_is_not_ready_says_why():
     """The fault stands beside it."""
     text = describe(STATUS | {"ready": False, "fault": "disk_full"}, io.StringIO())

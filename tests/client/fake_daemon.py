@@ -46,6 +46,7 @@ class FakeDaemon:
         refuse: By method, the error object it is answered with.
         silent: Methods that get no answer.
         results: By method, what it is answered with; an empty object otherwise.
+        before: By method, what to do with its params before it is answered.
     """
 
     def __init__(self, path):
@@ -55,6 +56,7 @@ class FakeDaemon:
         self.refuse = {}
         self.silent = set()
         self.results = {}
+        self.before = {}
         self.status = {"version": "0.1.0"}
         self.on_hello = None
         self._open = set()
@@ -84,6 +86,7 @@ class FakeDaemon:
         async with self._changed:
             self.calls.append((method, params))
             self._changed.notify_all()
+        self.before.get(method, lambda _: None)(params)
         if "id" in call and method not in self.silent:
             self._answer(call, writer)
         if method == "hello" and method not in self.refuse:

@@ -9,7 +9,15 @@ import pytest
 from client.fake_daemon import FakeDaemon, cloud_event
 from support import eventually
 
-from feishu_ws.client import Consumer, Disconnected, RpcError, Superseded, service, toast
+from feishu_ws.client import (
+    Consumer,
+    Disconnected,
+    RpcError,
+    Superseded,
+    blocking,
+    service,
+    toast,
+)
 
 IN_TIME = "2099-01-01T00:00:00.000Z"
 CARD = "card.action.trigger"
@@ -407,6 +415,138 @@ class TestAgain:
         assert "reject.refused position=1" in caplog.records[1].message
 
 
+class TestAfterAReject:
+    """What comes again because it was rejected, and when nothing is due any more."""
+
+    @pytest.fixture
+    def again(self, stage):
+        """The daemon sends what is rejected again at once, and answers the reject then."""
+
+        def come(params):
+            position = params["position"]
+            stage.results.pop(position, None)
+            stage.say(position, attempt=2)
+
+        stage.daemon.before["reject"] = come
+
+    @pytest.mark.parametrize("how", ["says so", "raises"])
+    async def test_it_is_handled_once_more(self, stage, again, how):
+        """It may come ahead of the answer, while it is in hand still."""
+        attempts = []
+
+        async def handler(delivery):
+            attempts.append(delivery.attempt)
+            if delivery.attempt > 1:
+                return
+            if how == "raises":
+                raise LookupError("not yet")
+            await delivery.reject("not yet", retry_in_s=0)
+
+        await stage.start(handler)
+        stage.say(1)
+        await stage.daemon.settled(1)
+
+        assert (attempts, len(stage.daemon.params("reject"))) == ([1, 2], 1)
+
+    def test_it_is_handled_once_more_on_a_thread(self, tmp_path):
+        """The blocking variant does the same."""
+        attempts = []
+
+        def handler(delivery):
+            attempts.append(delivery.attempt)
+            if delivery.attempt == 1:
+                delivery.reject("not yet", retry_in_s=0)
+
+        async def main():
+            async with FakeDaemon(tmp_path / "socket") as daemon:
+                daemon.before["reject"] = lambda _: daemon.deliver(1, attempt=2)
+                with blocking.Consumer("bot", daemon.path) as consumer:
+                    serving = asyncio.create_task(asyncio.to_thread(consumer.serve, handler))
+                    await daemon.wait_for("hello")
+                    daemon.deliver(1)
+                    await daemon.settled(1)
+                    await asyncio.to_thread(consumer.close)
+                    await serving
+
+        asyncio.run(main())
+
+        assert attempts == [1, 2]
+
+    async def test_not_at_the_same_time(self, stage, again):
+        """A handler that goes on after its reject is waited for."""
+        seen = []
+        gate = asyncio.Event()
+
+        async def handler(delivery):
+            seen.append(f"begins {delivery.attempt}")
+            if delivery.attempt == 1:
+                await delivery.reject("not yet", retry_in_s=0)
+                await gate.wait()
+            seen.append(f"ends {delivery.attempt}")
+
+        await stage.start(handler, concurrency=2)
+        stage.say(1)
+        await stage.daemon.wait_for("reject")
+        await stage.consumer.call("ping")
+        before = list(seen)
+        gate.set()
+        await stage.daemon.settled(1)
+
+        assert before == ["begins 1"]
+        assert seen == ["begins 1", "ends 1", "begins 2", "ends 2"]
+
+    async def test_a_callback_comes_once_more(self, stage):
+        """One that may still be answered is handled at once."""
+        stage.daemon.before["reject"] = lambda _: stage.press(1, attempt=2)
+
+        async def handler(delivery):
+            if delivery.attempt == 1:
+                await delivery.reject("not yet", retry_in_s=0)
+                return None
+            return toast("now")
+
+        await stage.start(handler)
+        stage.press(1)
+        [reply] = await stage.daemon.wait_for("reply")
+
+        assert reply["position"] == 1
+
+    async def test_a_reject_whose_answer_was_lost(self, stage):
+        """A higher attempt says that it was taken: the next one is handled, not rejected, too."""
+        stage.daemon.silent.add("reject")
+        stage.results[1] = LookupError("x")
+        await stage.start()
+        stage.say(1)
+        await stage.daemon.wait_for("reject")
+        stage.daemon.drop()
+        await stage.daemon.wait_for("hello", 2)
+        stage.results.clear()
+        stage.say(1, attempt=2)
+        await stage.daemon.settled(1)
+
+        assert (stage.began, len(stage.daemon.params("reject"))) == ([1, 1], 1)
+
+    async def test_what_was_settled_and_is_replayed(self, stage):
+        """A handler that settled by itself and goes on does not stand in for it."""
+        gate = asyncio.Event()
+        began = []
+
+        async def handler(delivery):
+            began.append(delivery.position)
+            await delivery.settle()
+            await gate.wait()
+
+        await stage.start(handler)
+        stage.say(1)
+        await stage.daemon.settled(1)
+        stage.say(1)
+        await stage.consumer.call("ping")
+        gate.set()
+        await stage.daemon.settled(2)
+
+        assert began == [1, 1]
+
+
 class TestTheEnd:
     """Closing, cancelling, failing."""
 
@@ -471,17 +611,21 @@ class TestTheEnd:
         assert stage.daemon._positions() == [1]
 
     async def test_cancelling_cancels_the_handlers(self, stage):
-        """At once; nothing is said of their events, and the consumer is closed."""
-        stage.hold(1)
+        """At once; none takes their place, and nothing is said of their events."""
+        stage.hold(1, 2)
         await stage.start()
         stage.say(1)
+        stage.say(2)
+        await stage.consumer.call("ping")
         await eventually(lambda: stage.began)
         stage.serving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await stage.serving
+        await asyncio.sleep(0)
 
         left = {task.get_name() for task in asyncio.all_tasks()}
-        assert [method for method, _ in stage.daemon.calls] == ["hello"]
+        assert stage.began == [1]
+        assert [method for method, _ in stage.daemon.calls] == ["hello", "ping"]
         assert not any(name.startswith("feishu-ws") for name in left)
 
     async def test_a_successor_ends_it(self, stage):

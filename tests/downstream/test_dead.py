@@ -86,7 +86,7 @@ class TestList:
                     "type": "im.message.receive_v1", "event_id": "a", "size": size,
                 }
             ],
-            "total": 1,
+            "total": 1, "sends": [], "sends_total": 0,
         }  # fmt: skip
         assert full["dead"] == [{**plain["dead"][0], "note": "last words"}]
 

@@ -173,6 +173,17 @@ class TestPassed:
 
         assert (answer, stat.S_ISSOCK(path.stat().st_mode)) == ("pong", True)
 
+    @pytest.mark.parametrize("kind", ["file", "abstract", "relative"])
+    async def test_it_is_where_it_was_bound(self, tmp_path, monkeypatch, kind):
+        """The path that is told is its own, and not the one of the configuration."""
+        monkeypatch.chdir(tmp_path)
+        name = f"feishu-ws-{tmp_path.name}"
+        path = {"file": str(tmp_path / "passed"), "abstract": f"\0{name}", "relative": "here"}[kind]
+        async with Served(tmp_path / "configured", passed=listening(path)) as served:
+            told = served.native.path
+
+        assert told == {"file": path, "abstract": f"@{name}", "relative": "here"}[kind]
+
 
 CALLER = textwrap.dedent(
     """

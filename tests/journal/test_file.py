@@ -11,9 +11,9 @@ from feishu_ws.journal import file
 from feishu_ws.journal.file import (
     connect_reader,
     connect_writer,
+    disk_space,
     explain,
     explain_os,
-    free_bytes,
     make_private,
     sync,
 )
@@ -221,7 +221,9 @@ def test_a_file_system_that_syncs_no_directories(tmp_path, monkeypatch):
         sync(tmp_path)
 
 
-def test_free_bytes(tmp_path):
-    """What is free where the journal lies is a number, 0 where that cannot be told."""
-    assert free_bytes(tmp_path / "journal.db") > 0
-    assert free_bytes(tmp_path / "nowhere" / "journal.db") == 0
+def test_disk_space(tmp_path):
+    """What is free where the journal lies is a part of what there is; 0 where it cannot be told."""
+    free, there_is = disk_space(tmp_path / "journal.db")
+
+    assert 0 < free <= there_is
+    assert disk_space(tmp_path / "nowhere" / "journal.db") == (0, 0)

@@ -1,9 +1,12 @@
 """Whether the journal takes writes: faults come at once, go by themselves, and do not flap."""
 
+from pathlib import Path
+
 import pytest
 
 from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.happenings import JournalFaulted, JournalRecovered
+from feishu_ws.journal.footing import LostFileError
 from feishu_ws.journal.health import CALM_S, SPACE_BYTES, Health
 from feishu_ws.journal.work import Report, Sizes
 from feishu_ws.model import Outcome, Verdict
@@ -59,6 +62,18 @@ def test_a_disk_that_works_again(fault):
     assert watched.health.fault is None
 
 
+def test_a_lost_file_says_what_to_do():
+    """Its hint is told with the fault; that of a later fault is the catalogue's again."""
+    watched = Watched()
+    lost = LostFileError(Path("/j/journal.db"), is_replaced=False)
+    first = watched.hear(Report(error=lost))
+    watched.hear(committed(), after_s=CALM_S)
+    second = watched.hear(failed(Fault.JOURNAL_IO))
+
+    assert first == JournalFaulted(Fault.JOURNAL_IO, lost.detail, lost.hint)
+    assert second == JournalFaulted(Fault.JOURNAL_IO, "what was seen")
+
+
 def test_a_full_disk_needs_space_to_be_well():
     """A small commit that still fits into the WAL does not end `disk_full`; free space does."""
     watched = Watched()
@@ -66,6 +81,21 @@ def test_a_full_disk_needs_space_to_be_well():
     watched.hear(committed(free_bytes=SPACE_BYTES - 1), after_s=CALM_S)
     still = watched.health.fault
     watched.hear(idle(free_bytes=SPACE_BYTES), after_s=CALM_S)
+
+    assert (still, watched.health.fault) == (Fault.DISK_FULL, None)
+
+
+@pytest.mark.parametrize(
+    ("disk_bytes", "enough"),
+    [(1024**2, 64 * 1024), (8 * 1024**2, 512 * 1024), (16 * 1024**2, SPACE_BYTES), (1024**4, SPACE_BYTES)],
+)  # fmt: skip
+def test_a_small_disk_needs_a_share_of_its_space(disk_bytes, enough):
+    """One that is hardly larger than what others have to spare can be well, too."""
+    watched = Watched()
+    watched.hear(failed(Fault.DISK_FULL))
+    watched.hear(committed(free_bytes=enough - 1, disk_bytes=disk_bytes), after_s=CALM_S)
+    still = watched.health.fault
+    watched.hear(idle(free_bytes=enough, disk_bytes=disk_bytes), after_s=CALM_S)
 
     assert (still, watched.health.fault) == (Fault.DISK_FULL, None)
 

@@ -1,6 +1,7 @@
 """One journal, one process."""
 
 import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -90,6 +91,68 @@ def test_a_word_for_the_next_owner(tmp_path):
         lock.release()
 
     assert (first, noted) == ("", ["45e0a1de", "45e0a1de"])
+
+
+@pytest.mark.parametrize("what", ["journal.db.lock", "journal.db*"])
+def test_a_removed_file_frees_nothing(tmp_path, holder, what):
+    """Whatever of the journal is removed, its owner has it, and is named."""
+    (tmp_path / "journal.db").touch()
+    for file in tmp_path.glob(what):
+        file.unlink()
+    for _ in range(2):
+        with pytest.raises(FeishuWsError) as refused:
+            JournalLock(tmp_path / "journal.db").acquire()
+
+    assert refused.value.fault is Fault.JOURNAL_LOCKED
+    assert f"process {holder.pid} (" in refused.value.detail
+    assert "lock file was removed" in refused.value.detail
+
+
+def test_a_refusal_leaves_nothing_locked(tmp_path, holder):
+    """Who was refused for the removed file of another has it neither, once that one ends."""
+    (tmp_path / "journal.db.lock").unlink()
+    refused = JournalLock(tmp_path / "journal.db")
+    with pytest.raises(FeishuWsError):
+        refused.acquire()
+    holder.kill()
+    holder.wait(10)
+    lock = JournalLock(tmp_path / "journal.db")
+    lock.acquire()
+    lock.release()
+
+    assert refused.identity is None
+
+
+def test_a_file_that_goes_before_it_is_locked(tmp_path, monkeypatch):
+    """What was locked is what lies there: a file removed in between is not taken for the lock."""
+    path = tmp_path / "journal.db.lock"
+    flock = fcntl.flock
+    removed = []
+
+    def late(fd, flags):
+        if not removed:
+            removed.append(path.unlink())
+        flock(fd, flags)
+
+    monkeypatch.setattr(lock_module.fcntl, "flock", late)
+    lock = JournalLock(tmp_path / "journal.db")
+    lock.acquire()
+    found = path.stat()
+    identity = lock.identity
+    lock.release()
+
+    assert identity == (found.st_dev, found.st_ino)
+    assert lock.identity is None
+
+
+def test_a_file_that_is_always_replaced(tmp_path, monkeypatch):
+    """A lock that never lies still is no lock."""
+    path = tmp_path / "journal.db.lock"
+    monkeypatch.setattr(lock_module.fcntl, "flock", lambda *_: path.unlink())
+    with pytest.raises(FeishuWsError, match="replaced all the time") as refused:
+        JournalLock(tmp_path / "journal.db").acquire()
+
+    assert refused.value.fault is Fault.JOURNAL_IO
 
 
 def test_the_lock_is_private(tmp_path):

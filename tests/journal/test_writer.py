@@ -9,7 +9,7 @@ from support import eventually
 
 from feishu_ws.faults import Fault
 from feishu_ws.happenings import JournalFaulted, JournalPruned, JournalRecovered
-from feishu_ws.journal import writer
+from feishu_ws.journal import checkpoints, writer
 from feishu_ws.journal.contract import JournalSettings
 from feishu_ws.journal.work import Change
 from feishu_ws.model import Attempt, Filter, Outcome, Verdict
@@ -408,7 +408,7 @@ async def test_upkeep_goes_on_under_constant_load(open_journal, clock):
 
 async def test_the_wal_does_not_grow_under_load(opened, monkeypatch):
     """However fast large events come, what they add to the WAL is moved before it is too much."""
-    monkeypatch.setattr(writer, "MOST_WAL_BYTES", 8 * 1024**2)
+    monkeypatch.setattr(checkpoints, "MOST_WAL_BYTES", 8 * 1024**2)
     monkeypatch.setattr(writer, "UPKEEP_EVERY_S", 3600)
     wal = opened.path.with_name("journal.db-wal")
     largest = 0
@@ -420,6 +420,20 @@ async def test_the_wal_does_not_grow_under_load(opened, monkeypatch):
     assert largest < 14 * 1024**2  # 24 were written
 
 
+async def test_the_wal_stays_small_where_little_is_free(opened, monkeypatch):
+    """It has to fit on the disk a second time; without a pause, and in commits of any size."""
+    monkeypatch.setattr(writer, "disk_space", lambda _: (1024**2, 1024**3))
+    monkeypatch.setattr(writer, "FACTS_EVERY_S", 0.0)
+    wal = opened.path.with_name("journal.db-wal")
+    largest = 0
+    for n in range(20):
+        events = [make_event((n, m), size=8000) for m in range(40)]
+        await asyncio.gather(*(append(opened.journal, event) for event in events))
+        largest = max(largest, wal.stat().st_size)
+
+    assert largest < 2 * 1024**2  # 6.4 MiB of payloads were written
+
+
 async def test_the_wal_does_not_grow_while_pruning(open_journal, clock):
     """What pruning adds to the WAL is moved as well, though no event comes."""
     settings = JournalSettings(retention_hours=1, dedupe_hours=1)
@@ -428,7 +442,7 @@ async def test_the_wal_does_not_grow_while_pruning(open_journal, clock):
     for n in range(8):
         events = [make_event((n, m), extra_keys=((n, m, "too"),)) for m in range(1000)]
         await asyncio.gather(*(append(opened.journal, event) for event in events))
-    await eventually(lambda: opened.journal._writer._wal_bytes == 0)
+    await eventually(lambda: opened.journal._writer._checkpoints.wal_bytes == 0)
     before = wal.stat().st_size
     clock.advance(2 * HOUR_S)
     opened.journal.reconfigure(settings)

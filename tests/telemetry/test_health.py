@@ -92,6 +92,15 @@ def test_what_ended_is_gone(watch):
     assert shown(watch, 4) == []
 
 
+def test_a_journal_may_know_better_what_to_do(watch):
+    """Its own hint is shown in the place of the catalogue's, as long as that fault lasts."""
+    watch.observe(h.JournalFaulted(Fault.JOURNAL_IO, "", "restart it"), 0)
+    own = watch.active(1)[0].hint
+    watch.observe(h.JournalFaulted(Fault.DISK_FULL, ""), 2)
+
+    assert (own, watch.active(3)[0].hint) == ("restart it", CATALOGUE[Fault.DISK_FULL].hint)
+
+
 def test_a_consumer_fault_fades(watch):
     """It is shown for a while after its last time, since nothing says that it ended."""
     watch.observe(h.ConsumerFaulted("a", Fault.CONSUMER_CONFLICT, ""), 0)

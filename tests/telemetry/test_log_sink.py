@@ -230,6 +230,13 @@ def test_urls_lose_their_query(sink):
     assert line["phases_s"] == {"dns": 0.001}
 
 
+def test_a_journal_may_know_better_what_to_do(sink):
+    """Its own hint stands in the line instead of the catalogue's."""
+    sink.observe(h.JournalFaulted(Fault.JOURNAL_IO, "gone", "restart it"))
+    [line] = sink.taken()
+    assert (line["detail"], line["hint"]) == ("gone", "restart it")
+
+
 PAIRS = [
     (lost(0, Fault.CONNECTION_LOST), h.LinkLive(0, 1, 0.1, "wss://example.invalid/")),
     (h.JournalFaulted(Fault.DISK_FULL, "no room"), h.JournalRecovered(Fault.DISK_FULL, 2.0)),

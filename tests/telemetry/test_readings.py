@@ -91,6 +91,18 @@ def test_an_empty_daemon_reads_as_zeros():
         assert read(facts) == 0
 
 
+def test_durable_sends():
+    """How many there are, how old the oldest is, and how many were given up."""
+    none = samples.facts()
+    some = samples.facts(
+        journal=samples.journal(open_sends=3, oldest_send_ms=1_774_004_591_415, dead_sends=2)
+    )
+    read = (readings.sends_open, readings.oldest_send, readings.dead_sends)
+
+    assert [reading(none) for reading in read] == [0, 0, 0]
+    assert [reading(some) for reading in read] == [3, 1_774_004_591.415, 2]
+
+
 def test_a_faulty_journal_is_not_writable():
     """The gauge follows the journal's fault."""
     assert readings.journal_writable(samples.facts()) == 1

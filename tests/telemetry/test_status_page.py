@@ -48,6 +48,12 @@ def test_it_says_how_things_are():
         assert words in text
 
 
+def test_durable_messages_are_counted():
+    """Those on their way, and those that were given up."""
+    text = page(journal=samples.journal(open_sends=4711, dead_sends=815))
+    assert "<td>4711</td><td>815</td>" in text
+
+
 def test_a_fault_comes_with_its_hint():
     """Who sees the fault sees what to do."""
     text = page(journal=samples.journal(fault=Fault.DISK_FULL))

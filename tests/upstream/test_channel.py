@@ -164,13 +164,12 @@ async def test_a_part_of_it_in_each_turn(channel, size, number):
     sent = frame(bytes(size)) * number
     most = PER_TURN // (size + PER_FRAME) + SLICE // (size + 2) + 1
     channel.data_received(sent)
-    taken = len(channel._sink.messages)
+    turns = [len(channel._sink.messages)]
     while not channel.transport.is_read:
-        assert taken <= most
-        before = len(channel._sink.messages)
         await asyncio.sleep(0)
-        taken = len(channel._sink.messages) - before
-    assert len(channel._sink.messages) == number > most
+        turns.append(len(channel._sink.messages) - sum(turns))
+    assert max(turns) <= most
+    assert sum(turns) == number > most
 
 
 async def test_few_are_taken_at_once(channel):
@@ -200,7 +199,7 @@ async def test_nothing_is_taken_after_the_end(channel):
     taken = len(channel._sink.messages)
     for _ in range(3):
         await asyncio.sleep(0)
-    assert len(channel._sink.messages) == taken
+    assert len(channel._sink.messages) == taken < 50_000
 
 
 async def test_a_fragmented_message(channel):

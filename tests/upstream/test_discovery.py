@@ -75,6 +75,9 @@ async def test_endpoint(feishu, asker):
     [
         (code(1), Fault.FEISHU_BUSY, "1"),
         (code(1000040346), Fault.CREDENTIALS_REFUSED, "1000040346"),
+        (code(4711), Fault.REFUSED_UNKNOWN, "unknown"),
+        (code(2**63 - 1), Fault.REFUSED_UNKNOWN, "unknown"),
+        (code(10**4200), Fault.DISCOVERY_MALFORMED, "malformed"),
         (answer(503, b"x"), Fault.DISCOVERY_FAILED, "http"),
         (answer(403, b"x"), Fault.DISCOVERY_FAILED, "http"),
         (answer(302, Location="http://example.invalid/"), Fault.DISCOVERY_MALFORMED, "http"),

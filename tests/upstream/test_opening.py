@@ -136,6 +136,15 @@ async def test_tls(harness, feishu, wss):
     assert len(harness.payloads[0]) == 100_000
 
 
+async def test_much_at_once_over_tls(harness, feishu, wss):
+    """What TLS hands over while reading rests is taken too, and nothing stays behind."""
+    harness.start(ca_file=wss)
+    session = await feishu.opened()
+    await session.send(*[data_frame(bytes(size * 10)) for size in range(1_000)])
+    await session.confirms(1_000)
+    assert [len(payload) for payload in harness.payloads] == [size * 10 for size in range(1_000)]
+
+
 async def test_untrusted_certificate(harness, wss):
     """A certificate nobody trusts is a failure of TLS that says why."""
     found = await failed(harness)

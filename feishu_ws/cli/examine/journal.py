@@ -1,6 +1,6 @@
 """Journal: of a running daemon what it tells, of a stopped one whether it could be written.
 
-The journal is never opened as a database: a file's owner, its header and a probe beside
+The journal is never opened as a database: a file's owner, its bytes and a probe beside
 it say enough, and a stopped daemon finds everything as it left it.
 """
 
@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from feishu_ws.cli.examine.finding import Finding, fail, ok, warn
+from feishu_ws.cli.examine.journal_flaw import find_flaw
 from feishu_ws.cli.examine.owners import command_of, user_of
 from feishu_ws.cli.render import size
-from feishu_ws.faults import Fault
+from feishu_ws.faults import Fault, FeishuWsError
 from feishu_ws.journal.schema import VERSION, NoJournalError
 
 DEADLINE_S: Final = 4.0  # a disk that takes longer is past the 2.8 s a commit may take
@@ -48,6 +49,7 @@ class Looked:
         owner: Who holds its lock, None if nobody.
         version: Of its tables, None where there is no file yet.
         is_database: Whether what lies there is one.
+        flaw: Why a start would not take it as it is, None if it would.
         synced_s: How long a small write took until it was on disk.
         ancestor: The nearest directory that is there, of which the rest would be made.
         strangers: Files beside the journal whose owner is not the directory's.
@@ -58,6 +60,7 @@ class Looked:
     error: OSError | None = None
     version: int | None = None
     is_database: bool = True
+    flaw: FeishuWsError | None = None
     size_bytes: int = 0
     free_bytes: int = 0
     synced_s: float = 0.0
@@ -83,17 +86,26 @@ def judge_running(status: Mapping[str, Any], configured_path: str) -> Finding:
     facts = {"path": path, "last": last, "size_bytes": used, "free_bytes": free}
     fault = next((each for each in Fault if each == journal.get("fault")), None)
     if fault is not None:
-        return fail(fault, seen + _cost(status, fault), **facts)
+        hint = status.get("hint", "") if status.get("fault") == fault else ""
+        return fail(fault, seen + _cost(status, fault), hint, **facts)
     if limit and used > NEARLY * limit:
         hint = "get the consumers going again, or raise journal.max_bytes"
         return warn(seen, Fault.JOURNAL_FULL, hint, **facts)
     least = min(SCARCE_BYTES, max(limit - used, 0))
     if free < least:
         return warn(f"{seen}; less than {size(least)} is free", Fault.DISK_FULL, **facts)
-    if configured_path and path and Path(configured_path) != Path(path):
+    if configured_path and path and not _is_one_place(configured_path, path):
         other = f"{seen}; this configuration says {configured_path}"
         return warn(other, hint="name that daemon's configuration with --config", **facts)
     return ok(seen, **facts)
+
+
+def _is_one_place(one: str, other: str) -> bool:
+    """Whether two paths lead to the same place; no file needs to be there, or be readable.
+
+    Source: systemd.exec(5), DynamicUser=: /var/lib/NAME is a link into /var/lib/private.
+    """
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _cost(status: Mapping[str, Any], fault: Fault) -> str:
@@ -202,6 +214,7 @@ def _look_at(path: Path) -> Looked:
     free = _free(path.parent)
     try:
         version, is_database, bytes_there = _read_header(path)
+        flaw = find_flaw(path) if is_database else None
         synced_s = _write_probe(path)
     except OSError as exc:
         return Looked(path, error=exc, free_bytes=free)
@@ -209,6 +222,7 @@ def _look_at(path: Path) -> Looked:
         path,
         version=version,
         is_database=is_database,
+        flaw=flaw,
         size_bytes=bytes_there,
         free_bytes=free,
         synced_s=synced_s,
@@ -274,13 +288,21 @@ def judge(looked: Looked) -> Finding:
     free = f"{size(looked.free_bytes)} free"
     if looked.ancestor is not None:
         return ok(f"{path}: not there yet, {looked.ancestor} lets it be made, {free}", **facts)
-    if not looked.is_database:
-        seen = f"{path} is no SQLite database, expected one or nothing"
-        return fail(Fault.JOURNAL_CORRUPT, seen, UNLESS_DAMAGED, **facts)
+    if looked.flaw is not None or not looked.is_database:
+        return _judge_flaw(looked, facts)
     if (looked.version or 0) > VERSION:
         seen = f"{path} has schema version {looked.version}, this feishu-ws knows up to {VERSION}"
         return fail(Fault.JOURNAL_VERSION, seen, **facts)
     return _judge_room(looked, free, facts)
+
+
+def _judge_flaw(looked: Looked, facts: dict[str, Any]) -> Finding:
+    flaw = looked.flaw
+    if flaw is None:
+        seen = f"{looked.path} is no SQLite database, expected one or nothing"
+        return fail(Fault.JOURNAL_CORRUPT, seen, UNLESS_DAMAGED, **facts)
+    hint = flaw.hint if isinstance(flaw, NoJournalError) else ""
+    return fail(flaw.fault, flaw.detail, hint, **facts)
 
 
 def _judge_room(looked: Looked, free: str, facts: dict[str, Any]) -> Finding:

@@ -17,6 +17,7 @@ from feishu_ws.cli.examine.owners import (
     listener_of,
     user_of,
 )
+from feishu_ws.cli.examine.told import is_status
 from feishu_ws.cli.reach import DIED, HANGS
 from feishu_ws.cli.render import age
 from feishu_ws.client import Code, Disconnected, NotAllowed, RpcError, ask
@@ -70,7 +71,7 @@ async def call(path: str) -> Called:
         error = None
     except (Disconnected, NotAllowed, RpcError) as exc:
         error = exc
-    told = status if isinstance(status, dict) else None
+    told = status if is_status(status) else None
     return Called(path, told, error, pid, mode, owner)
 
 

@@ -23,10 +23,11 @@ from feishu_ws.cli.examine.journal import (
     obstacle,
     who_holds,
 )
-from feishu_ws.faults import Fault
+from feishu_ws.faults import CATALOGUE, Fault, FeishuWsError
 from feishu_ws.journal.schema import VERSION, NoJournalError
 
 GIB = 1024**3
+CUT = FeishuWsError(Fault.JOURNAL_CORRUPT, "cut short")
 PATH = Path("/var/lib/feishu-ws/journal.db")
 
 
@@ -56,6 +57,29 @@ def test_of_a_running_daemon(status, state, fault):
     assert (finding.state, finding.fault) == (state, fault)
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_one_journal_by_two_names(tmp_path, is_there):
+    """A link on the way there makes it no other one, whoever may look behind it."""
+    behind = tmp_path / "private" / "feishu-ws"
+    behind.mkdir(parents=True)
+    (tmp_path / "feishu-ws").symlink_to("private/feishu-ws")
+    if is_there:
+        (behind / "journal.db").touch()
+    status = told(path=str(behind / "journal.db"))
+
+    assert judge_running(status, str(tmp_path / "feishu-ws" / "journal.db")).state is State.OK
+    assert judge_running(status, str(tmp_path / "journal.db")).state is State.WARN
+
+
+def test_the_daemon_may_know_better_what_to_do():
+    """Its own hint about the journal's fault is passed on, one about another fault is not."""
+    lost = told(fault="journal_io") | {"fault": "journal_io", "hint": "restart it"}
+    other = told(fault="journal_io") | {"fault": "dns_failed", "hint": "look at the resolver"}
+
+    assert judge_running(lost, "").hint == "restart it"
+    assert judge_running(other, "").hint == ""
+
+
 def test_its_figures():
     """Positions, bytes and what is left."""
     assert judge_running(told(), "").seen == (
@@ -83,6 +107,8 @@ def test_scarce_room_names_what_would_be_enough():
 def test_a_file_that_is_none_of_ours():
     """The advice is what the start would give, which does not touch such a file."""
     assert judge(good(is_database=False)).advice.startswith(NoJournalError.hint)
+    assert judge(good(flaw=NoJournalError(PATH, "it"))).advice == NoJournalError.hint
+    assert judge(good(flaw=CUT)).advice == CATALOGUE[Fault.JOURNAL_CORRUPT].hint
 
 
 # -- of a stopped one -----------------------------------------------------------------------
@@ -101,6 +127,8 @@ def good(**more):
         (good(owner="process 7 (python3)"), State.FAIL, Fault.JOURNAL_LOCKED, "process 7"),
         (good(version=VERSION + 1), State.FAIL, Fault.JOURNAL_VERSION, f"version {VERSION + 1}"),
         (good(is_database=False), State.FAIL, Fault.JOURNAL_CORRUPT, "no SQLite database"),
+        (good(flaw=CUT), State.FAIL, Fault.JOURNAL_CORRUPT, "cut short"),
+        (good(flaw=CUT, version=VERSION + 1), State.FAIL, Fault.JOURNAL_CORRUPT, "cut short"),
         (good(synced_s=0.9), State.WARN, Fault.JOURNAL_SLOW, "takes 900 ms"),
         (good(free_bytes=1024), State.WARN, Fault.DISK_FULL, "1.0 KiB free"),
         (good(strangers=("journal.db-wal",)), State.WARN, Fault.JOURNAL_IO, "journal.db-wal not of"),
@@ -179,6 +207,15 @@ def test_what_else_may_lie_there(path, content, is_database):
     """An empty file is one that was just made; anything else is no journal."""
     path.write_bytes(content)
     assert look(path).is_database is is_database
+
+
+def test_what_a_start_would_not_take(path):
+    """It is looked for where there is a file, and told."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    assert "theirs" in look(path).flaw.detail
+    path.unlink()
+    assert look(path).flaw is None
 
 
 def test_a_lock_that_is_held(path):

@@ -129,6 +129,7 @@ async def listener(path, answer):
         (b"", type(None)),
         (b"220 smtp ready\n", Disconnected),
         (b'{"id":1,"result":[]}\n', type(None)),
+        (b'{"id":1,"result":{"links":"x","journal":3,"now_ms":"a"}}\n', type(None)),
     ],
 )
 async def test_somebody_else_is_asked(tmp_path, monkeypatch, answer, error):
