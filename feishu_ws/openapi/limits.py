@@ -10,6 +10,7 @@ from typing import Final
 
 SECOND: Final = 1.0
 MINUTE: Final = 60.0
+ENOUGH: Final = 100  # messages for one receiver; 20 s of them at Feishu's limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Limits:
     per_app_per_s: int = 50
     per_app_per_min: int = 1000
     queued: int = 10_000
+
+    @property
+    def queued_per_chat(self) -> int:
+        """How many of these may wait for one receiver: a tenth, where a tenth is enough to work."""
+        return max(self.queued // 10, min(self.queued, ENOUGH))
 
 
 class Window:

@@ -5,7 +5,8 @@ Invariants:
 - What is for one receiver goes in the order it came, one at a time.
 - A receiver that has to wait delays no other; those that may go take turns.
 - No window of `Limits` ever holds more than it may.
-- At most `Limits.queued` wait; what goes out again (`put_back`) has its place already.
+- No more than `Limits.queued` are let in by `check_room`, and of them no more than a share
+  for one receiver, so that one that takes nothing leaves room for others.
 """
 
 import heapq
@@ -59,14 +60,22 @@ class Queues(Generic[T]):
     def __len__(self) -> int:
         return self._waiting
 
-    def add(self, line: str, item: T) -> None:
-        """Let an item wait behind all others for the same receiver.
+    def check_room(self, line: str) -> None:
+        """See that one more may wait for a receiver.
 
         Raises:
-            FullError: As many wait as may.
+            FullError: As many wait as may, for it or in all.
         """
         if self._waiting >= self._limits.queued:
             raise FullError(f"{self._waiting} messages wait, the most there may be")
+        found = self._lines.get(line)
+        if found is not None and len(found.waiting) >= self._limits.queued_per_chat:
+            raise FullError(
+                f"{len(found.waiting)} messages wait for this receiver, the most that may"
+            )
+
+    def add(self, line: str, item: T) -> None:
+        """Let an item wait behind all others for the same receiver, whether or not there is room."""
         self._waiting += 1
         found = self._line(line)
         found.waiting.append(item)

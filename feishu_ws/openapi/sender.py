@@ -47,6 +47,9 @@ from feishu_ws.wire.outgoing import Message, SendParams, read_send
 MAX_BYTES: Final = 64 * 1024 * 1024
 IN_FLIGHT: Final = 64
 MAX_ANSWER: Final = 256 * 1024
+LIMITED_S: Final = (
+    900.0  # of being told to slow down, then whoever waits is told; Feishu names less
+)
 TIDY_S: Final = 60.0
 FAILED: Final = "failed"
 
@@ -60,6 +63,7 @@ class Job:
         first_ms: When a kept one was tried first, None if it never was.
         done: Its outcome; or the fault for which it was given up, which is no outcome.
         failing_since_s: Since when tries have failed, None while they have not.
+        tried_since_s: When a try first was no success.
     """
 
     message: Message
@@ -67,6 +71,7 @@ class Job:
     first_ms: int | None = None
     tries: int = 0
     failing_since_s: float | None = None
+    tried_since_s: float | None = None
     done: asyncio.Future[SendOutcome] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -151,12 +156,13 @@ class Sender:
     def _check_room(self, message: Message) -> None:
         if self._bytes + len(message.request.body) > MAX_BYTES:
             raise RpcError(Code.FULL, f"{self._bytes} bytes wait to be sent, the most there may")
-
-    def _enqueue(self, job: Job) -> None:
         try:
-            self._queues.add(job.message.line, job)
+            self._queues.check_room(message.line)
         except FullError as full:
             raise RpcError(Code.FULL, str(full)) from full
+
+    def _enqueue(self, job: Job) -> None:
+        self._queues.add(job.message.line, job)
         self._bytes += len(job.message.request.body)
         self._tally.sends_waiting = len(self._queues)
         self._nudge.give()
@@ -251,13 +257,15 @@ class Sender:
 
     def _is_given_up(self, job: Job, step: Again, now_s: float) -> bool:
         """Whether somebody who waits for an answer has waited for long enough."""
-        if step.is_asked:
-            job.failing_since_s = None
-            return False
-        if job.failing_since_s is None:
-            job.failing_since_s = now_s
+        if job.tried_since_s is None:
+            job.tried_since_s = now_s
         if job.message.durable:
             return False
+        if step.is_asked:
+            job.failing_since_s = None
+            return now_s - job.tried_since_s > LIMITED_S
+        if job.failing_since_s is None:
+            job.failing_since_s = now_s
         is_hopeless = step.trouble.spec.remedy is Remedy.HOLD
         return is_hopeless or now_s >= self._patient_until_s(job)
 

@@ -79,13 +79,28 @@ def test_full():
     """One more than may wait is refused; what goes again is not."""
     queues = Queues(Limits(0, 0, 0, queued=2))
     queues.add("a", 1)
+    queues.check_room("b")
     queues.add("b", 2)
     with pytest.raises(FullError):
-        queues.add("c", 3)
+        queues.check_room("c")
     assert queues.take(0.0) == ("a", 1)
+    queues.check_room("c")
     queues.add("c", 3)
     queues.put_back("a", 1, 0.0)
     assert len(queues) == 3
+
+
+def test_one_receiver_leaves_room_for_others():
+    """A receiver that takes nothing fills a tenth of the places, and no more."""
+    queues = Queues(Limits())
+    for item in range(1000):
+        queues.check_room("stuck")
+        queues.add("stuck", item)
+    with pytest.raises(FullError, match="this receiver"):
+        queues.check_room("stuck")
+    queues.check_room("other")
+    assert Limits(queued=50).queued_per_chat == 50
+    assert Limits(queued=500).queued_per_chat == 100
 
 
 def test_documented_rates():

@@ -243,6 +243,47 @@ async def test_full():
         await asyncio.gather(*tasks)
 
 
+async def test_full_keeps_nothing():
+    """What is refused for want of room is not kept, and so not sent by a later life either."""
+    async with World(Limits(0, 0, 0, queued=1)) as world:
+        world.feishu.gate.clear()
+        tasks = []
+        for number in range(2):  # one on its way, one that waits
+            tasks.append(world.send("oc_0", uuid=f"u-{number}", durable=True))
+            await settle()
+        assert (await refused(world.send("oc_9", uuid="u-9", durable=True))).code == Code.FULL
+        assert await world.journal.find_send("u-9") is None
+        world.feishu.gate.set()
+        await asyncio.gather(*tasks)
+
+
+async def test_next_life_of_a_full_queue():
+    """A life that takes up more than may wait takes it up all the same."""
+    async with World(Limits(0, 0, 0, queued=1)) as world:
+        world.feishu.gate.clear()
+        tasks = []
+        for number in range(2):
+            tasks.append(world.send(f"oc_{number}", uuid=f"u-{number}", durable=True))
+            await settle()
+    for task in tasks:
+        task.cancel()
+    async with World(Limits(0, 0, 0, queued=1), world.journal, world.clock) as again:
+        assert await again.send("oc_0", uuid="u-0", durable=True)
+        assert await again.send("oc_1", uuid="u-1", durable=True)
+        assert len(again.feishu.asked) == 2
+
+
+async def test_told_to_slow_down_for_ever():
+    """Who waits is told after a quarter of an hour of nothing but "slower"."""
+    async with World() as world:
+        world.feishu.answers = [code(230020, x_ogw_ratelimit_reset="60")] * 99
+        task = world.send()
+        await world.pass_time(890, step=10)
+        assert not task.done()
+        await world.pass_time(100, step=10)
+        assert (await refused(task)).data["fault"] == "rate_limited"
+
+
 async def test_bad_params():
     """What is wrong is told before anything is asked of Feishu."""
     async with World() as world:
