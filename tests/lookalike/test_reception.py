@@ -326,6 +326,25 @@ async def test_restart_keeps_passes():
             assert (await after.ask("GET", "/open-apis/bot/v3/info", headers=headers))[0] == 200
 
 
+async def test_who_says_nothing_keeps_nobody_out(monkeypatch):
+    """A connection without a request is closed after a while, one with a request is not."""
+    monkeypatch.setattr(listener, "HEAD_S", 0.2)
+    async with House() as house:
+        await house.discover()
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+        writer.write(b"POST /callback/ws/endpoint HTTP/1.1\r\nHost: ")
+        assert await asyncio.wait_for(_rest(reader), 5) == b""
+        assert house.refusals == ["slow"]
+        writer.close()
+
+
+async def _rest(reader):
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
+
+
 async def test_full(monkeypatch):
     """Connections are bounded; beyond, newcomers are turned away."""
     monkeypatch.setattr(listener, "MAX_CONNECTIONS", 3)

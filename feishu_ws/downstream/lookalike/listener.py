@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from feishu_ws.downstream.lookalike.reception import Forward, Reception
 
 MAX_CONNECTIONS: Final = 256
+HEAD_S: Final = 10.0  # for the head of a first request; a client that says nothing keeps others out
 BACKLOG: Final = 128
 LEAST_END_S: Final = 0.2  # for requests that are under way when all WebSockets are closed
 
@@ -55,6 +56,7 @@ class Lookalike:
         self._clock = clock
         self._observe = observe
         self._server: web.Server | None = None
+        self._silent: set[asyncio.BaseProtocol] = set()  # those whose time runs
         self._listening: asyncio.AbstractServer | None = None
 
     async def run(self) -> None:
@@ -86,7 +88,22 @@ class Lookalike:
         if len(self._server.connections) >= MAX_CONNECTIONS:
             self._observe(ClientRefused("full"))
             return _Refused()
-        return self._server()
+        protocol = self._server()
+        self._silent.add(protocol)
+        asyncio.get_running_loop().call_later(HEAD_S, self._expect_head, protocol)
+        return protocol
+
+    def note_request(self, protocol: asyncio.BaseProtocol) -> None:
+        """Take note that the head of a request came over a connection."""
+        self._silent.discard(protocol)
+
+    def _expect_head(self, protocol: "web.RequestHandler") -> None:
+        """Hang up on a client that has not asked for anything yet."""
+        if protocol in self._silent:
+            self._silent.discard(protocol)
+            if protocol.transport is not None:
+                self._observe(ClientRefused("slow"))
+                protocol.transport.abort()
 
     async def stop(self, within_s: float) -> None:
         """Accept no more, take answers for up to `within_s`, close."""

@@ -53,6 +53,10 @@ class House(Protocol):
     is_for_us: Callable[[str | None], bool]
     is_stopping: bool
 
+    def note_request(self, protocol: asyncio.BaseProtocol) -> None:
+        """Take note that the head of a request came over a connection."""
+        ...
+
 
 class Reception:
     """Answers requests."""
@@ -79,6 +83,7 @@ class Reception:
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
+        self._house.note_request(request.protocol)
         if hdrs.ORIGIN in request.headers or not self._is_for_us(request):
             self._observe(ClientRefused("host"))
             return _respond(_NOT_FOR_US)
