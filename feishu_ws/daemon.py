@@ -35,6 +35,7 @@ from feishu_ws.happenings import (
 )
 from feishu_ws.intake import Intake
 from feishu_ws.journal.sqlite import SqliteJournal
+from feishu_ws.lifetime import note_alive
 from feishu_ws.lookalike import LookalikeDesk
 from feishu_ws.outward import Outward
 from feishu_ws.overview import Overview
@@ -123,7 +124,7 @@ class Daemon:
         )
 
     async def _live(self) -> None:
-        self._watchers.record(self._journal.record_life, await self._journal.lives())
+        await self._watchers.record(self._journal)
         passed = listen_fds()
         self._build(passed.get(EVENTS_SOCKET))
         await self._socket.start()
@@ -138,6 +139,7 @@ class Daemon:
             self._own("lookalike", self._lookalike.run())
             self._own("pulse", pulse(self._clock, self._tally.event_loop_lag, self._beat))
             self._own("housekeeping", self._keep_house())
+            self._own("lifetime", note_alive(self._journal, self._clock))
             self._own("presence", self._presence.run())
             self._own("rereading", self._rereading.run())
             self._own("oldest", self._overview.follow_oldest())

@@ -5,7 +5,11 @@ whenever it says something new: when a life ended, when the next attempts fail i
 way, and when the link is live again. It never steers.
 
 The first life of a link in a process has a record of its own, `local_stop` without a
-life: it tells that nothing is known of the time before, after a crash for example.
+life: it tells that nothing is known of the time before.
+
+A stop in good order ends every life, `local_stop`, and is noted among what was tried
+where a link was away. Where neither is on record the process was cut off, and `cut_off`
+writes down what it could not.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,6 +24,7 @@ from feishu_ws.model import LinkLife, Tried
 from feishu_ws.telemetry.redact import redact_text
 
 MOST_TRIED: Final = 16  # ways to fail in one outage that are told apart; the last absorbs the rest
+CUT_OFF: Final = "the daemon ended without a stop: killed, crashed, or without power"
 
 _MS: Final = 1000
 
@@ -106,12 +111,44 @@ class FlightRecorder:
             self._keep(LinkLife(link, began_ms, Fault.LOCAL_STOP, None, back_ms=now_ms))
 
     def flush(self) -> None:
-        """Write down what goes on (at the end): lives that end now, and counts of outages."""
+        """Write down what goes on (at the end): lives that end now, and what was tried."""
+        now_ms = self._clock.wall_ms()
+        for life in self._ended.values():
+            self._keep(stopped(life, now_ms))
         for link in list(self._live):
             lived_s = self._clock.monotonic() - self._live_at_s[link]
             self._end(LinkLost(link, Fault.LOCAL_STOP, "", lived_s, 0.0), "", back_ms=None)
-        for life in self._ended.values():
-            self._keep(life)
+
+
+def cut_off(lives: Iterable[LinkLife], alive_ms: int, now_ms: int) -> list[LinkLife]:
+    """Return the ends that a process did not get to write down: of links that were live.
+
+    Args:
+        lives: The record it left, in its order.
+        alive_ms: When it ran for sure, 0 if nobody knows; then nothing is said.
+        now_ms: The wall clock; nothing ended later.
+    """
+    last = {life.link: life for life in lives} if alive_ms else {}
+    return [
+        _cut_off(life, life.back_ms, min(alive_ms, now_ms))
+        for life in last.values()
+        if life.back_ms is not None
+    ]
+
+
+def _cut_off(life: LinkLife, back_ms: int, alive_ms: int) -> LinkLife:
+    ended_ms = max(alive_ms, back_ms, life.ended_ms + 1)  # no other life of the link ends then
+    lived_s = (ended_ms - back_ms) / _MS
+    return LinkLife(life.link, ended_ms, Fault.CONNECTION_LOST, lived_s, CUT_OFF)
+
+
+def stopped(life: LinkLife, now_ms: int) -> LinkLife:
+    """Return the record of a link that is away, with a stop noted where none is yet."""
+    last = life.tried[-1].fault if life.tried else life.fault
+    if last is Fault.LOCAL_STOP or len(life.tried) >= MOST_TRIED - 1:  # the last one absorbs
+        return life
+    stop = Tried(Fault.LOCAL_STOP, "", None, 1, now_ms, now_ms)
+    return msgspec.structs.replace(life, tried=(*life.tried, stop))
 
 
 def add_attempt(tried: tuple[Tried, ...], failed: LinkFailed, now_ms: int) -> tuple[Tried, ...]:

@@ -3,15 +3,15 @@
 One `observe` for all rooms. A watcher never steers, and never raises into a room.
 """
 
-from collections.abc import Iterable
 from typing import TextIO
 
 from feishu_ws.clock import Clock
 from feishu_ws.clockwatch import ClockWatch
 from feishu_ws.config import Settings
 from feishu_ws.happenings import ConfigReloaded, DiscoveryAnswered, Happening
-from feishu_ws.model import LinkLife
-from feishu_ws.recorder import FlightRecorder, Keep
+from feishu_ws.journal.contract import Journal
+from feishu_ws.lifetime import last_alive_ms
+from feishu_ws.recorder import FlightRecorder, cut_off
 from feishu_ws.telemetry.counts import Counts
 from feishu_ws.telemetry.health import FaultWatch
 from feishu_ws.telemetry.log_sink import LogSink
@@ -45,11 +45,18 @@ class Watchers:
         """Blot the secrets of these settings out of every line."""
         self.logs.hide((settings.app.secret, settings.lookalike.secret))
 
-    def record(self, keep: Keep, lives: Iterable[LinkLife]) -> None:
-        """Keep what becomes of the links from now on; `lives` is the record so far."""
-        lives = list(lives)
+    async def record(self, journal: Journal) -> None:
+        """Keep what becomes of the links from now on in the journal that has it so far.
+
+        Raises:
+            FeishuWsError: The journal cannot be read.
+        """
+        lives = list(await journal.lives())
+        for life in cut_off(lives, await last_alive_ms(journal), self._clock.wall_ms()):
+            journal.record_life(life)
+            lives.append(life)
         self.losses.resume(lives)
-        self.recorder = FlightRecorder(self._clock, keep)
+        self.recorder = FlightRecorder(self._clock, journal.record_life)
         self.recorder.resume(lives)
 
     def end_record(self) -> None:

@@ -15,6 +15,7 @@ from feishu_ws.client import Consumer, RpcError, ask
 from feishu_ws.clock import SystemClock
 from feishu_ws.config import load
 from feishu_ws.daemon import Daemon
+from feishu_ws.recorder import CUT_OFF
 from feishu_ws.simulator import corpus
 from feishu_ws.simulator.server import Simulator
 from feishu_ws.simulator.settings import SimulatorSettings
@@ -503,10 +504,29 @@ async def test_losses_are_remembered(feishu, run_daemon):
     assert (before[0]["fault"], before[0]["away_s"] > 0) == ("connection_lost", True)
     assert after["incidents"][0] == before[0]
     assert [i["fault"] for i in after["incidents"][1:]] == ["local_stop", "local_stop"]
-    assert [o["fault"] for o in after["outages"]] == ["local_stop"]
+    assert (after["outages"], len(after["stops"])) == ([], 1)
     assert [each | {"at_ms": 0} for each in again] == [loss | {"at_ms": 0}]
     assert abs(again[0]["at_ms"] - loss["at_ms"]) < 1000
     assert loss["fault"] == "connection_lost"
+
+
+async def test_a_crash_is_an_outage(feishu, run_daemon):
+    """Links that were live when a process was cut off are lost, until the next one has some."""
+    async with run_daemon() as running:
+        await eventually(lambda: all(running.daemon._overview.live_since().values()))
+        assert (await feishu.push(corpus.text_message(1)).confirmed())[0] == 200
+        running.daemon._watchers.recorder = None  # it writes down nothing of its end
+    async with run_daemon() as running:
+        await eventually(lambda: all(running.daemon._overview.live_since().values()))
+        async with running.consumer("asks", durable=False) as consumer:
+            told = await consumer.call("incidents")
+        losses = (await running.status())["losses"]
+
+    assert [each["fault"] for each in told["incidents"]] == ["connection_lost"] * 2
+    assert [each["fault"] for each in told["outages"]] == ["connection_lost"]
+    assert 0 < told["outages"][0]["lasted_s"] < 30
+    assert told["stops"] == []
+    assert {loss["detail"] for loss in losses} == {CUT_OFF}
 
 
 async def test_the_status_says_whom_it_asks_and_what_waits_for_a_restart(

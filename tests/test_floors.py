@@ -25,6 +25,7 @@ FLOORS = {
             "watchers",
             "clockwatch",
             "recorder",
+            "lifetime",
             "start",
         ),
         3,

@@ -5,7 +5,8 @@ import pytest
 from feishu_ws import happenings as h
 from feishu_ws.clock import ManualClock
 from feishu_ws.faults import Fault
-from feishu_ws.recorder import MOST_TRIED, FlightRecorder
+from feishu_ws.model import LinkLife
+from feishu_ws.recorder import CUT_OFF, MOST_TRIED, FlightRecorder, cut_off
 
 
 class Tape:
@@ -110,6 +111,75 @@ def test_flush_keeps_the_counts_of_what_goes_on(tape):
     assert tape.lives[0].tried[0].times == 1
     tape.recorder.flush()
     assert tape.lives[0].tried[0].times == 9
+
+
+def test_a_stop_is_noted_where_a_link_was_away(tape):
+    """From then on nobody tries; the next attempt is told apart from those before."""
+    tape.observe(lost(), failed())
+    tape.recorder.flush()
+    again = FlightRecorder(tape.clock, tape.keep)
+    again.resume(tape.lives)
+    again.flush()  # stopped before anything was tried
+    again.observe(failed())
+
+    [life] = tape.lives
+    assert [(each.fault, each.times) for each in life.tried] == [
+        (Fault.DNS_FAILED, 1),
+        (Fault.LOCAL_STOP, 1),
+        (Fault.DNS_FAILED, 1),
+    ]
+    assert life.tried[1].first_ms == life.tried[0].first_ms
+
+
+def test_stops_do_not_fill_a_record(tape):
+    """However often a daemon is started while Feishu cannot be reached, the record is bounded."""
+    tape.observe(lost())
+    for _ in range(50):
+        tape.observe(failed())
+        tape.recorder.flush()
+        tape.recorder = FlightRecorder(tape.clock, tape.keep)
+        tape.recorder.resume(tape.lives)
+
+    [life] = tape.lives
+    assert len(life.tried) <= MOST_TRIED
+    assert life.tried[-1].fault is Fault.DNS_FAILED
+    assert sum(each.times for each in life.tried if each.fault is Fault.DNS_FAILED) == 50
+
+
+class TestCutOff:
+    """What a process that ended without a stop could not write down."""
+
+    LIVE = LinkLife(0, 100_000, Fault.PONG_OVERDUE, 5.0, back_ms=200_000)
+    AWAY = LinkLife(1, 150_000, Fault.PONG_OVERDUE, 5.0)
+
+    def test_a_link_that_was_live(self):
+        """Its life ended when the process was last known to run; one that was away goes on so."""
+        [end] = cut_off([self.LIVE, self.AWAY], 260_000, 999_000)
+
+        assert end == LinkLife(0, 260_000, Fault.CONNECTION_LOST, 60.0, CUT_OFF)
+
+    @pytest.mark.parametrize(
+        ("alive_ms", "now_ms", "ended_ms"),
+        [(150_000, 999_000, 200_000), (300_000, 250_000, 250_000), (300_000, 50_000, 200_000)],
+    )
+    def test_whatever_the_clock_did(self, alive_ms, now_ms, ended_ms):
+        """It ended after it began, and not in the future if that can be."""
+        [end] = cut_off([self.LIVE], alive_ms, now_ms)
+
+        assert (end.ended_ms, end.lived_s) == (ended_ms, (ended_ms - 200_000) / 1000)
+
+    def test_it_hides_no_other_life(self):
+        """A link that was renewed just then has two ends, at two moments."""
+        renewed = LinkLife(0, 200_000, Fault.ROTATED, 5.0, back_ms=200_000)
+
+        assert cut_off([renewed], 200_000, 999_000)[0].ended_ms == 200_001
+
+    def test_after_a_stop_there_is_nothing(self):
+        """All its lives ended; nor where nobody knows how long the process ran."""
+        stop = LinkLife(0, 260_000, Fault.LOCAL_STOP, 60.0)
+
+        assert cut_off([self.LIVE, stop], 270_000, 999_000) == []
+        assert cut_off([self.LIVE], 0, 999_000) == []
 
 
 def test_no_secrets(tape):

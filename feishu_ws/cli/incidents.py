@@ -4,7 +4,7 @@ import argparse
 import math
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from feishu_ws.cli.channel import carry_out, decode
@@ -142,12 +142,13 @@ def _takes_blocks(stream: Any) -> bool:
 def _sum(told: Told) -> str:
     """Return the whole in one sentence."""
     if _was_never_live(told):
-        return f"no link was ever live, for {_in_all(told)}"
+        return f"no link was ever live, for {_in_all(told['outages'])}"
     losses = sum(
         is_loss(incident) and incident["ended_ms"] >= told["since_ms"]
         for incident in told["incidents"]
     )
-    return ", ".join([_count(losses, "loss", "losses"), _outages(told), _live(told)])
+    parts = [_count(losses, "loss", "losses"), _outages(told), *_stops(told), _live(told)]
+    return ", ".join(parts)
 
 
 def _was_never_live(told: Told) -> bool:
@@ -156,13 +157,23 @@ def _was_never_live(told: Told) -> bool:
     return bool(told["outages"]) and no_lives and not told["live_ms"]
 
 
-def _in_all(told: Told) -> str:
-    return duration(sum(outage["lasted_s"] for outage in told["outages"]))
+def _in_all(spans: Sequence[Told]) -> str:
+    return duration(sum(span["lasted_s"] for span in spans))
+
+
+def _stops(told: Told) -> Iterator[str]:
+    """Say how long the daemon was stopped, nothing where it was not."""
+    stops: Sequence[Told] = told.get("stops", ())
+    if not stops:
+        return
+    times = f" {len(stops)} times," if len(stops) > 1 else ""
+    still = " until now" if any(stop["to_ms"] is None for stop in stops) else ""
+    yield f"stopped{times} for {_in_all(stops)}{still}"
 
 
 def _outages(told: Told) -> str:
     outages: Sequence[Told] = told["outages"]
-    lasted = _in_all(told)
+    lasted = _in_all(outages)
     going_on = ", one goes on" if any(outage["to_ms"] is None for outage in outages) else ""
     if len(outages) == 1:
         return f"1 outage of {lasted}{' that goes on' if going_on else ''}"

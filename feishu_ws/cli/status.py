@@ -196,8 +196,8 @@ def _lookalike(status: Status) -> Section:
         return None, []
     clients = lookalike.get("clients", 0)
     many = f"{clients} client{'' if clients == 1 else 's'}"
-    words = f"lookalike: {_text(lookalike, 'address')}, {many} of {_text(lookalike, 'consumer')}"
-    return Cell(words, "bold"), []
+    consumer = f"consumer {_text(lookalike, 'consumer')}"
+    return Cell(f"lookalike: {_text(lookalike, 'address')}, {many} ({consumer})", "bold"), []
 
 
 def _losses(status: Status) -> Section:

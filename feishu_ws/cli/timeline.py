@@ -27,13 +27,14 @@ class Glyphs(NamedTuple):
 
     live: Cell
     away: Cell
+    stopped: Cell
     loss: Cell
     outage: Cell
 
 
-PLAIN: Final = Glyphs(Cell("#"), Cell("."), Cell("x"), Cell("x"))
+PLAIN: Final = Glyphs(Cell("#"), Cell("."), Cell("_"), Cell("x"), Cell("x"))
 COLOURED: Final = Glyphs(
-    Cell("█", "good"), Cell("░", "warn"), Cell("▒", "bad"), Cell("█", "bad")
+    Cell("█", "good"), Cell("░", "warn"), Cell("▁", "dim"), Cell("▒", "bad"), Cell("█", "bad")
 )  # fmt: skip
 _UNKNOWN: Final = Cell(" ")
 
@@ -88,18 +89,22 @@ def timeline(told: Mapping[str, Any], columns: int, glyphs: Glyphs, paint: Paint
 def link_cells(
     link: Mapping[str, Any], incidents: Iterable[Mapping[str, Any]], scale: Scale, glyphs: Glyphs
 ) -> list[Cell]:
-    """Return a link's slots: a loss shows in any case, away where it was that for longer."""
+    """Return a link's slots: a loss shows in any case, else how it was for the longest."""
     stretches: Sequence[tuple[int, int, str]] = link["stretches"]
-    live = scale.within((f, t) for f, t, state in stretches if state == "live")
-    away = scale.within((f, t) for f, t, state in stretches if state == "away")
+    told = [
+        (scale.within((f, t) for f, t, state in stretches if state == name), cell)
+        for name, cell in (
+            ("live", glyphs.live),
+            ("away", glyphs.away),
+            ("stopped", glyphs.stopped),
+        )
+    ]
     lost = {
         scale.slot(each["ended_ms"])
         for each in incidents
         if each["link"] == link["link"] and is_loss(each) and each["ended_ms"] >= scale.since_ms
     }
-    return [
-        glyphs.loss if n in lost else _state(live[n], away[n], glyphs) for n in range(scale.slots)
-    ]
+    return [glyphs.loss if n in lost else _longest(told, n) for n in range(scale.slots)]
 
 
 def is_loss(incident: Mapping[str, Any]) -> bool:
@@ -107,10 +112,9 @@ def is_loss(incident: Mapping[str, Any]) -> bool:
     return incident["lived_s"] is not None and incident["fault"] not in {"local_stop", "rotated"}
 
 
-def _state(live_ms: int, away_ms: int, glyphs: Glyphs) -> Cell:
-    if not live_ms and not away_ms:
-        return _UNKNOWN
-    return glyphs.live if live_ms >= away_ms else glyphs.away
+def _longest(told: Iterable[tuple[Sequence[int], Cell]], slot: int) -> Cell:
+    ways, cell = max(told, key=lambda each: each[0][slot])
+    return cell if ways[slot] else _UNKNOWN
 
 
 def outage_cells(outages: Iterable[Mapping[str, Any]], scale: Scale, glyphs: Glyphs) -> list[Cell]:

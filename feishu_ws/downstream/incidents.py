@@ -1,4 +1,4 @@
-"""What became of the links, for the method `incidents`: losses, outages, and a timeline."""
+"""What became of the links, for the method `incidents`: losses, outages, stops, a timeline."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -22,6 +22,7 @@ def incidents_object(
         "incidents": [_incident(life) for life in shown],
         "total": len(told),
         "outages": [outage._asdict() for outage in course.outages],
+        "stops": [stop._asdict() for stop in course.stops],
         "links": _links(course),
         "since_ms": since_ms,
         "now_ms": now_ms,

@@ -3,10 +3,15 @@
 A life says when its link was live before its end and away after it. What no life tells
 is not known, and nothing is claimed of it: neither that a link was live nor that there
 was an outage. Where a stepped clock lets lives overlap, what began first holds.
+
+A stop in good order is no outage: nobody wanted a link, until one was tried for again.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from feishu_ws.faults import Fault
@@ -26,6 +31,7 @@ class State(StrEnum):
 
     LIVE = "live"
     AWAY = "away"
+    STOPPED = "stopped"  # with the daemon
     GONE = "gone"  # it belongs to the fleet no more, or not yet
 
 
@@ -46,6 +52,14 @@ class Outage(NamedTuple):
     fault: Fault
 
 
+class Stop(NamedTuple):
+    """The daemon was stopped in good order. `to_ms` is None while that lasts."""
+
+    from_ms: int
+    to_ms: int | None
+    lasted_s: float
+
+
 class Course(NamedTuple):
     """What became of the links in a span of time.
 
@@ -56,6 +70,7 @@ class Course(NamedTuple):
 
     stretches: dict[int, list[Stretch]]
     outages: list[Outage]
+    stops: list[Stop]
     live_ms: int
     known_ms: int
 
@@ -66,33 +81,50 @@ def course_of(lives: Sequence[LinkLife], fleet: Fleet | None, since_ms: int, now
     Args:
         lives: Of all links.
         fleet: None where nobody can say, since no daemon runs.
-        since_ms: Outages that began before are told from their begin.
+        since_ms: Outages and stops that began before are told from their begin.
         now_ms: The wall clock.
     """
     links = {life.link for life in lives} | set(fleet or ())
     told = {link: _stretches(link, lives, fleet, now_ms) for link in sorted(links)}
-    before = [s for s in told.get(FIRST, ()) if s.from_ms in _never_live(lives)]
+    before = _before_any(told.get(FIRST, ()), lives)
     whole = {link: list(_filled(stretches, before)) for link, stretches in told.items()}
-    outages: list[Outage] = []
-    live_ms = known_ms = 0
-    for stretch in _together(whole):
-        seen_ms = max(stretch.to_ms - max(stretch.from_ms, since_ms), 0)
-        known_ms += seen_ms
-        if stretch.state is State.LIVE:
-            live_ms += seen_ms
-        elif stretch.to_ms > since_ms:
-            outages.append(_outage(stretch, lives, now_ms))
+    together = list(_together(whole))
+    seen = _clip(together, since_ms)
+    late = [stretch for stretch in together if stretch.to_ms > since_ms]
     clipped = {link: _clip(stretches, since_ms) for link, stretches in whole.items()}
-    return Course(clipped, outages, live_ms, known_ms)
+    return Course(
+        clipped,
+        [_outage(s, lives, now_ms) for s in late if s.state is State.AWAY],
+        [Stop(s.from_ms, _end(s, now_ms), _length_s(s)) for s in late if s.state is State.STOPPED],
+        live_ms=sum(s.to_ms - s.from_ms for s in seen if s.state is State.LIVE),
+        known_ms=sum(s.to_ms - s.from_ms for s in seen),
+    )
 
 
 def _outage(stretch: Stretch, lives: Iterable[LinkLife], now_ms: int) -> Outage:
-    """Return an outage with the cause of the last link to go."""
-    before = [life for life in lives if life.ended_ms <= stretch.from_ms]
-    last = max(before, key=lambda life: life.ended_ms)
-    is_over = stretch.to_ms < now_ms
-    lasted_s = (stretch.to_ms - stretch.from_ms) / _MS
-    return Outage(stretch.from_ms, stretch.to_ms if is_over else None, lasted_s, last.fault)
+    """Return an outage with its cause: the last link's to go, or of the first try after a stop."""
+    causes = ((at_ms, fault) for life in lives for at_ms, fault in _turns(life))
+    before = [cause for cause in causes if cause[0] <= stretch.from_ms and not _is_stop(cause[1])]
+    _, fault = max(before, key=lambda cause: cause[0])
+    return Outage(stretch.from_ms, _end(stretch, now_ms), _length_s(stretch), fault)
+
+
+def _end(stretch: Stretch, now_ms: int) -> int | None:
+    return stretch.to_ms if stretch.to_ms < now_ms else None
+
+
+def _length_s(stretch: Stretch) -> float:
+    return (stretch.to_ms - stretch.from_ms) / _MS
+
+
+def _turns(life: LinkLife) -> Iterator[tuple[int, Fault]]:
+    """Return how it went on after a life: its end, and every other thing that was tried."""
+    yield life.ended_ms, life.fault
+    yield from ((tried.first_ms, tried.fault) for tried in life.tried)
+
+
+def _is_stop(fault: Fault) -> bool:
+    return fault is Fault.LOCAL_STOP
 
 
 def _clip(stretches: Iterable[Stretch], since_ms: int) -> list[Stretch]:
@@ -102,16 +134,18 @@ def _clip(stretches: Iterable[Stretch], since_ms: int) -> list[Stretch]:
 
 def is_start(life: LinkLife) -> bool:
     """Whether a record says only that a link was live for the first time in a process."""
-    return life.lived_s is None and not life.tried and life.fault is Fault.LOCAL_STOP
+    return life.lived_s is None and not life.tried and _is_stop(life.fault)
 
 
-def _never_live(lives: Iterable[LinkLife]) -> set[int]:
-    """Return when attempts began to fail in a process that had no live link before."""
-    return {
-        life.ended_ms
+def _before_any(stretches: Iterable[Stretch], lives: Iterable[LinkLife]) -> list[Stretch]:
+    """Return the stretches of the first link before a link was live in a process."""
+    spans = [
+        (life.ended_ms, math.inf if life.back_ms is None else life.back_ms)
         for life in lives
         if life.link == FIRST and life.lived_s is None and not is_start(life)
-    }
+    ]
+    absent = (s for s in stretches if s.state is not State.LIVE)
+    return [s for s in absent if any(began <= s.from_ms < back for began, back in spans)]
 
 
 def _filled(stretches: Iterable[Stretch], spans: Iterable[Stretch]) -> Iterator[Stretch]:
@@ -144,9 +178,21 @@ def _stretches(
         back_ms = life.back_ms
         away_to_ms = _until(following, now_ms) if back_ms is None else back_ms
         if not is_start(life):
-            told.append(Stretch(life.ended_ms, away_to_ms, State.AWAY))
+            told += _away(life, away_to_ms)
     told += _tail(link, back_ms if own else None, lives, fleet, now_ms)
     return list(_disjoint(told, now_ms))
+
+
+def _away(life: LinkLife, to_ms: int) -> Iterator[Stretch]:
+    """Return how a link was after a life: away, but stopped from a stop until the next try."""
+    turns = [(at_ms, _state_after(fault)) for at_ms, fault in _turns(life)]
+    changes = [next(alike) for _, alike in groupby(turns, key=itemgetter(1))]
+    for (from_ms, state), (until_ms, _) in pairwise([*changes, (to_ms, State.AWAY)]):
+        yield Stretch(from_ms, min(until_ms, to_ms), state)
+
+
+def _state_after(fault: Fault) -> State:
+    return State.STOPPED if _is_stop(fault) else State.AWAY
 
 
 def _until(following: LinkLife | None, now_ms: int) -> int:
@@ -214,8 +260,11 @@ def _together(whole: Mapping[int, Sequence[Stretch]]) -> Iterator[Stretch]:
 
 
 def _state_of_all(states: Mapping[int, State], links: int) -> State | None:
-    """Return LIVE if one link is, AWAY if none is for sure, None if nobody knows."""
+    """Return LIVE if one link is, how the others are if none is for sure, None if nobody knows.
+
+    Where a link is away the daemon runs, whatever is said of the others.
+    """
     if State.LIVE in states.values():
         return State.LIVE
-    is_known = len(states) == links and State.AWAY in states.values()
-    return State.AWAY if is_known else None
+    told = (state for state in (State.AWAY, State.STOPPED) if state in states.values())
+    return next(told, None) if len(states) == links else None

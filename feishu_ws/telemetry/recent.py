@@ -68,6 +68,8 @@ def _losses(life: LinkLife) -> Iterable[Loss]:
     if was_live and life.fault not in _ORDERLY:
         yield Loss(life.ended_ms, life.link, life.fault, life.lived_s, life.detail)
     for n, tried in enumerate(life.tried):
+        if tried.fault in _ORDERLY:
+            continue
         detail = life.detail if not was_live and n == 0 else ""  # it is of the first attempt
         seen = detail or _words(tried)
         yield Loss(tried.first_ms, life.link, tried.fault, None, seen, tried.times)

@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -108,6 +109,48 @@ def test_an_outage_that_goes_on():
 
     assert lines[1].split()[-2:] == ["still", "-"]
     assert lines[-1] == "1 loss, 1 outage of 1 h 0 min that goes on, live 95.8 % of 24 h"
+
+
+def stopped(*hours, seconds=20):
+    """Return the record of a link whose daemon was restarted so many hours ago."""
+    began = (48, *hours)
+    return [
+        LinkLife(
+            0, at(h), Fault.LOCAL_STOP, 3600.0 * (before - h), back_ms=at(h) + round(seconds * 1000)
+        )
+        for before, h in pairwise(began)
+    ]
+
+
+def test_a_restart_is_no_outage():
+    """It is told as what it is, and no link was live meanwhile."""
+    lines = show(told(stopped(5, seconds=3), {0: at(5) + 3000}))
+
+    assert lines[-1] == "no loss, no outage, stopped for 3.0 s, live 99.9 % of 24 h"
+    assert "outage" in lines  # and nothing in its line
+
+
+def test_more_restarts_than_one():
+    """They are counted and added up; a long one is in the timeline."""
+    lines = show(told(stopped(12, 4, seconds=2 * 3600), {0: at(2)}))
+
+    assert lines[-1] == "no loss, no outage, stopped 2 times, for 4 h 0 min, live 83.3 % of 24 h"
+    assert [line for line in lines if "#____#" in line] == [lines[-6]]
+
+
+def test_a_daemon_that_is_stopped():
+    """That goes on."""
+    lines = show(told([LinkLife(0, at(1), Fault.LOCAL_STOP, 30 * 3600.0)], None))
+
+    assert lines[-1] == "no loss, no outage, stopped for 1 h 0 min until now, live 95.8 % of 24 h"
+
+
+def test_an_older_daemon_tells_of_no_stops():
+    """Its answer is understood all the same."""
+    answer = told()
+    del answer["stops"]
+
+    assert show(answer)[-1] == "3 losses, 1 outage of 45 s, live 99.9 % of 24 h"
 
 
 def test_more_outages_than_one():

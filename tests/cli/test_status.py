@@ -296,5 +296,5 @@ def test_the_lookalike(clients, words):
     """Where SDKs are served, how many are there, and by which name; nothing where it is off."""
     said = {"address": "127.0.0.1:9531", "clients": clients, "consumer": "lookalike"}
     text = describe(STATUS | {"lookalike": said}, io.StringIO())
-    assert f"lookalike: 127.0.0.1:9531, {words} of lookalike\n" in text
+    assert f"lookalike: 127.0.0.1:9531, {words} (consumer lookalike)\n" in text
     assert "lookalike" not in describe(STATUS | {"lookalike": None}, io.StringIO())

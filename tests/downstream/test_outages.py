@@ -5,8 +5,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from feishu_ws.downstream.outages import SLACK_MS, Outage, State, Stretch, course_of
+from feishu_ws.downstream.outages import SLACK_MS, Outage, State, Stop, Stretch, course_of
 from feishu_ws.faults import Fault
 from feishu_ws.model import LinkLife, Tried
 
@@ -116,11 +117,72 @@ def test_nobody_knows_how_it_went_on_after_the_last_record():
 
 
 def test_a_daemon_that_was_stopped():
-    """All links ended with it: an outage until it was started."""
+    """All links ended with it: that is no outage, and no time in which one was live."""
     stop = [life(n, 100_000, 500_000 + n, 530_000 + n, Fault.LOCAL_STOP) for n in (0, 1)]
     found = course(stop, {0: 530_000, 1: 530_001})
 
-    assert found.outages == [Outage(500_001, 530_000, 29.999, Fault.LOCAL_STOP)]
+    assert found.outages == []
+    assert found.stops == [Stop(500_001, 530_000, 29.999)]
+    assert (found.live_ms, found.known_ms) == (870_001, 900_000)
+    assert [s.state for s in found.stretches[0]] == [LIVE, State.STOPPED, LIVE]
+
+
+def test_a_daemon_that_is_stopped():
+    """The stop goes on; it is told from its begin, whatever was asked for."""
+    found = course([life(0, 100_000, 900_000, None, Fault.LOCAL_STOP)], since=950_000)
+
+    assert (found.outages, found.stops) == ([], [Stop(900_000, None, 100.0)])
+
+
+def test_a_start_that_does_not_reach_feishu():
+    """From the first attempt that failed it is an outage, with its cause."""
+    tried = (Tried(Fault.DNS_FAILED, "dns", None, 2, 510_000, 520_000),)
+    stop = [
+        replace(life(0, 100_000, 500_000, 600_000, Fault.LOCAL_STOP), tried=tried),
+        life(1, 100_000, 500_000, 600_500, Fault.LOCAL_STOP),
+    ]
+    found = course(stop, {0: 600_000, 1: 600_500})
+
+    assert found.stops == [Stop(500_000, 510_000, 10.0)]
+    assert found.outages == [Outage(510_000, 600_000, 90.0, Fault.DNS_FAILED)]
+
+
+def test_an_outage_with_a_restart_in_it():
+    """The time in which the daemon was stopped is no part of it."""
+    tried = (
+        Tried(Fault.DNS_FAILED, "dns", None, 3, 201_000, 290_000),
+        Tried(Fault.LOCAL_STOP, "", None, 1, 300_000, 300_000),
+        Tried(Fault.CONNECT_FAILED, "tcp", None, 3, 400_000, 490_000),
+    )
+    found = course([replace(life(0, 100_000, 200_000, 500_000), tried=tried)], {0: 500_000})
+
+    assert found.stops == [Stop(300_000, 400_000, 100.0)]
+    assert found.outages == [
+        Outage(200_000, 300_000, 100.0, Fault.CONNECTION_LOST),
+        Outage(400_000, 500_000, 100.0, Fault.CONNECT_FAILED),
+    ]
+
+
+def test_a_stop_before_a_link_was_ever_live():
+    """The first link is tried alone; while the daemon is stopped nobody tries."""
+    tried = (
+        Tried(Fault.DNS_FAILED, "dns", None, 3, 100_000, 190_000),
+        Tried(Fault.LOCAL_STOP, "", None, 1, 200_000, 200_000),
+    )
+    first = LinkLife(0, 100_000, Fault.DNS_FAILED, None, tried=tried, back_ms=300_000)
+    found = course([first, begun(1, 301_000)], {0: 300_000, 1: 301_000})
+
+    assert found.outages == [Outage(100_000, 200_000, 100.0, Fault.DNS_FAILED)]
+    assert found.stops == [Stop(200_000, 300_000, 100.0)]
+
+
+def test_a_link_that_is_stopped_alone_hides_no_outage():
+    """The daemon runs as long as another link is away."""
+    lives = [life(1, 100_000, 500_000, None, Fault.LOCAL_STOP), life(0, 100_000, 600_000, 700_000)]
+    found = course(lives, {0: 700_000, 1: None})
+
+    assert found.outages == [Outage(600_000, 700_000, 100.0, Fault.CONNECTION_LOST)]
+    assert found.stops == []
 
 
 def test_a_link_that_is_no_more_does_not_hide_an_outage():
@@ -171,15 +233,16 @@ def histories(draw):
             if ended >= NOW:
                 break
             back = ended + draw(st.integers(1, 200)) * 1000
-            lives.append(life(link, at, ended, back if back < NOW else None))
+            fault = draw(st.sampled_from([Fault.CONNECTION_LOST, Fault.LOCAL_STOP]))
+            lives.append(life(link, at, ended, back if back < NOW else None, fault))
             at = back if back < NOW else None
         fleet[link] = at
     lives.sort(key=lambda each: each.ended_ms)
     return lives, fleet
 
 
-def was_live(lives, fleet, at_ms):
-    """Return whether each link was live at a moment by what the lives say; None: not known."""
+def how(lives, fleet, at_ms):
+    """Return how each link was at a moment by what the lives say; None: not known."""
     found = {}
     for link, since in fleet.items():
         found[link] = None
@@ -190,26 +253,43 @@ def was_live(lives, fleet, at_ms):
                 each.lived_s is not None
                 and each.ended_ms - each.lived_s * 1000 <= at_ms < each.ended_ms
             ):
-                found[link] = True
+                found[link] = LIVE
             if each.ended_ms <= at_ms < (each.back_ms or NOW):
-                found[link] = False
+                found[link] = State.STOPPED if each.fault is Fault.LOCAL_STOP else AWAY
         if since is not None and at_ms >= since:
-            found[link] = True
+            found[link] = LIVE
     return found
 
 
 @given(histories(), st.integers(0, NOW - 1))
 def test_an_outage_is_when_no_link_is_live(history, at_ms):
-    """At any moment: outage where every link is away, none where one is live or unknown."""
+    """At any moment: outage where links are away, none where one is live or unknown, or all stopped."""
     lives, fleet = history
-    links = was_live(lives, fleet, at_ms).values()
+    links = set(how(lives, fleet, at_ms).values())
     found = course(lives, fleet)
-    is_outage = any(o.from_ms <= at_ms < (o.to_ms or NOW) for o in found.outages)
+    is_outage, is_stop = (
+        any(span.from_ms <= at_ms < (span.to_ms or NOW) for span in spans)
+        for spans in (found.outages, found.stops)
+    )
 
-    assert is_outage == (set(links) == {False})
+    assert is_outage == (links in ({AWAY}, {AWAY, State.STOPPED}))
+    assert is_stop == (links == {State.STOPPED})
 
 
-@given(st.lists(st.builds(life, st.integers(0, 2), st.none() | st.integers(0, NOW), st.integers(0, NOW * 2), st.none() | st.integers(0, NOW * 2))), st.none() | st.dictionaries(st.integers(0, 3), st.none() | st.integers(0, NOW * 2)), st.integers(0, NOW))  # fmt: skip
+def tried_at(at):
+    """Return an attempt that failed, or a stop."""
+    return st.builds(lambda fault: Tried(fault, "", None, 1, at, at), st.sampled_from([Fault.LOCAL_STOP, Fault.DNS_FAILED]))  # fmt: skip
+
+
+LIVES = st.builds(
+    lambda tried, *moments: replace(life(*moments), tried=tuple(tried)),
+    st.lists(st.integers(0, NOW * 2).flatmap(tried_at), max_size=3),
+    st.integers(0, 2), st.none() | st.integers(0, NOW), st.integers(0, NOW * 2),
+    st.none() | st.integers(0, NOW * 2), st.sampled_from([Fault.CONNECTION_LOST, Fault.LOCAL_STOP]),
+)  # fmt: skip
+
+
+@given(st.lists(LIVES), st.none() | st.dictionaries(st.integers(0, 3), st.none() | st.integers(0, NOW * 2)), st.integers(0, NOW))  # fmt: skip
 def test_nothing_makes_it_stumble(lives, fleet, since):
     """Whatever a stepped clock wrote: stretches in order, outages in the past, time that adds up."""
     found = course(lives, fleet, since)
@@ -218,4 +298,4 @@ def test_nothing_makes_it_stumble(lives, fleet, since):
         assert all(since <= s.from_ms < s.to_ms <= NOW for s in stretches)
         assert all(a.to_ms <= b.from_ms for a, b in pairwise(stretches))
     assert 0 <= found.live_ms <= found.known_ms <= NOW - since
-    assert all(o.lasted_s > 0 for o in found.outages)
+    assert all(span.lasted_s > 0 for span in (*found.outages, *found.stops))

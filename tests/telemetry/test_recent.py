@@ -36,6 +36,16 @@ def test_a_loss_is_kept_with_its_time_and_cause(clock, recent):
     )
 
 
+def test_a_stop_among_attempts_is_none(recent):
+    """The daemon was stopped while a link was away: what it tried is told, the stop is not."""
+    tried = (
+        Tried(Fault.DNS_FAILED, "dns", None, 3, 1, 2),
+        Tried(Fault.LOCAL_STOP, "", None, 1, 3, 3),
+    )
+    recent.resume([LinkLife(0, 0, Fault.PONG_OVERDUE, 5.0, tried=tried)])
+    assert [loss.fault for loss in recent.losses()] == [Fault.DNS_FAILED, Fault.PONG_OVERDUE]
+
+
 def test_newest_first_and_bounded(recent):
     """Only the last ones are kept."""
     for i in range(KEPT + 5):
