@@ -315,6 +315,7 @@ MOST = 24.0  # times as long may it take, for caches end somewhere; the square w
 SPARE_S = 0.02  # what is so quick is not compared
 MOST_S = 1.5  # of the largest payload, in daemon and client together
 REPEATS = 2
+TRIES = 4
 
 
 def duration(payload, lines):
@@ -355,8 +356,11 @@ def test_time_grows_with_size_and_no_faster():
     lines = EventLines(io.StringIO())
     slow = {}
     for name, one, other in pairs():
-        short_s, long_s = quickest(one, lines), quickest(other, lines)
-        if long_s > SPARE_S + MOST * short_s or long_s > MOST_S:
+        for _ in range(TRIES):  # what is slow by itself is slow every time
+            short_s, long_s = quickest(one, lines), quickest(other, lines)
+            if long_s <= min(SPARE_S + MOST * short_s, MOST_S):
+                break
+        else:
             slow[name] = f"{short_s * 1000:.1f} -> {long_s * 1000:.1f} ms"
 
     assert slow == {}
