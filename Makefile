@@ -30,7 +30,7 @@ format: $(READY) ## rewrite the tree as `make check` wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: $(READY) ## the quick tests (about two minutes on 2 cores)
+test: $(READY) ## the quick tests (about three minutes on 2 cores)
 	$(BIN)/pytest -n 2 --dist worksteal tests --ignore tests/acceptance $(ARGS)
 
 acceptance: $(READY) ## slow tests: real processes, SDKs and proxies, damaged disks, a NAT that does its worst (root)

@@ -21,6 +21,8 @@ RENEW_BEFORE_S: Final = 25 * 60.0  # Feishu gives a new one in the last 30 minut
 USELESS_BEFORE_S: Final = 30.0  # a request that begins now may arrive so late
 LONGEST_S: Final = 2 * 3600.0
 TRY_AGAIN_S: Final = 30.0  # after a renewal that failed, while the old one is still good
+FIRST_REST_S: Final = 1.0  # after a failure, in which all who ask get the same answer
+LONGEST_REST_S: Final = 15.0
 
 WRONG_CREDENTIALS: Final = frozenset({10003, 10012, 10014, 10015})
 """Codes that say the app id or secret is wrong. Source: third-party clients' tables."""
@@ -55,14 +57,19 @@ class Tokens:
         self._token: Token | None = None
         self._fetching: asyncio.Task[Token] | None = None
         self._not_before_s = float("-inf")
+        self._failures = 0
+        self._failed: tuple[float, FeishuWsError] | None = None
 
     async def get(self) -> Secret:
         """Return a token that is good for `USELESS_BEFORE_S` more at least.
 
         Raises:
-            FeishuWsError: `credentials_refused`, or why Feishu could not be asked.
+            FeishuWsError: `credentials_refused`, or why Feishu could not be asked, just now or
+                some seconds ago: however many ask, Feishu is not flooded.
         """
         while (token := self._good()) is None:
+            if self._failed is not None and self._clock.monotonic() < self._failed[0]:
+                raise self._failed[1]
             fetching = self._begin()
             await asyncio.wait([fetching])  # who is cancelled here takes it from nobody else
             if not fetching.cancelled():  # else the credentials changed meanwhile
@@ -92,7 +99,8 @@ class Tokens:
 
     def forget(self) -> None:
         """The credentials changed."""
-        self._token = None
+        self._token = self._failed = None
+        self._failures = 0
         if self._fetching is not None:
             self._fetching.cancel()
             self._fetching = None
@@ -113,10 +121,16 @@ class Tokens:
         self._fetching = None
         if task.cancelled():
             return
-        if task.exception() is None:
-            self._token = task.result()
-        else:  # told to whoever waits; the token we have may still be good
-            self._not_before_s = self._clock.monotonic() + TRY_AGAIN_S
+        error = task.exception()
+        if error is None:
+            self._token, self._failed, self._failures = task.result(), None, 0
+            return
+        now_s = self._clock.monotonic()  # told to whoever waits; the token we have may be good
+        self._not_before_s = now_s + TRY_AGAIN_S
+        if isinstance(error, FeishuWsError):
+            rest_s = min(FIRST_REST_S * 2.0**self._failures, LONGEST_REST_S)
+            self._failures = min(self._failures + 1, 16)
+            self._failed = now_s + max(rest_s, error.retry_after_s or 0.0), error
 
 
 def read_token(answer: Answer, now_s: float) -> Token:

@@ -147,13 +147,43 @@ async def test_new_credentials(tokens, office):
         ([], Fault.API_FAILED),
     ],
 )
-async def test_refusals(tokens, office, answer, fault):
+async def test_refusals(tokens, office, clock, answer, fault):
     """What is no token is a fault, told to whoever asked, and the next one asks again."""
     office.answers = [Answer(200, {}, json.dumps(answer).encode())]
     with pytest.raises(FeishuWsError) as caught:
         await tokens.get()
     assert caught.value.fault is fault
+    clock.advance(1)
     assert (await tokens.get()).reveal() == "t-2"
+
+
+async def test_feishu_is_not_flooded(tokens, office, clock):
+    """While no token is to be had, all who ask get the last answer, and Feishu some rest."""
+    office.answers = [Answer(500)] * 50
+    refused = 0
+    for _ in range(600):  # a minute
+        for _ in range(5):
+            with pytest.raises(FeishuWsError):
+                await tokens.get()
+            refused += 1
+        clock.advance(0.1)
+    assert refused == 3000
+    assert office.asked <= 8  # after 1, 2, 4, 8, 15, 15 s
+    office.answers = []
+    clock.advance(15)
+    assert await tokens.get()
+
+
+async def test_the_rest_that_feishu_asks_for(tokens, office, clock):
+    """A wait that Feishu asks for is kept."""
+    office.answers = [Answer(429, {"Retry-After": "60"})]
+    for _ in range(59):
+        with pytest.raises(FeishuWsError):
+            await tokens.get()
+        clock.advance(1)
+    assert office.asked == 1
+    clock.advance(1)
+    assert await tokens.get()
 
 
 def test_server_error():
