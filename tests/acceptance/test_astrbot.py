@@ -6,6 +6,7 @@ run in the order in which they stand here.
 
 import asyncio
 import json
+import os
 import random
 import time
 
@@ -26,7 +27,7 @@ SILENCE_S = 1.5  # after which no second answer is expected
 BACK_S = {PLUGIN: 1.0, LOOKALIKE: 1.5}
 """From a daemon that answers to an AstrBot that reads; the SDK tries once a second."""
 AWAY = 50
-RATE, KILLING_S = 5, 30
+RATE, KILLING_S = 5, int(os.environ.get("ASTRBOT_KILLING_S", "30"))
 HANG_S = 8
 LONGEST_STALL_S = 4.0  # of AstrBot itself on a busy machine; a hanging discovery took all 8
 PNG = b"\x89PNG\r\n\x1a\nnot really"
